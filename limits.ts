@@ -1,0 +1,112 @@
+/**
+ * Every bound of the service, one name each. Past one is a clear 4xx; `reference/limits.md`
+ * lists them and a test stands at each limit and one past it.
+ */
+
+/** Bytes of a request body. */
+export const BODY_BYTES_MAX = 1_048_576;
+/** Bytes of one entry's value as JSON. */
+export const VALUE_BYTES_MAX = 262_144;
+/** Entries a room may hold, all scopes together. */
+export const ROOM_KEYS_MAX = 100_000;
+/** Bytes of values a room may hold. */
+export const ROOM_BYTES_MAX = 268_435_456;
+/** Characters of a key. */
+export const KEY_LENGTH_MAX = 256;
+/** Nesting of a JSON body. */
+export const JSON_DEPTH_MAX = 64;
+
+/** Bytes of an expression's source. */
+export const CEL_SOURCE_BYTES_MAX = 8_192;
+/** AST nodes of an expression. */
+export const CEL_NODES_MAX = 2_000;
+/** Nesting of an expression. */
+export const CEL_DEPTH_MAX = 64;
+/** Steps an evaluation may take: a node, a macro's element, 64 bytes copied. */
+export const CEL_STEPS_MAX = 400_000;
+
+/** Milliseconds of a timer: ten years. */
+export const TIMER_MS_MAX = 315_360_000_000;
+/** Ticks of a timer. */
+export const TIMER_TICKS_MAX = 1_000_000_000;
+/** Writes of one action. */
+export const ACTION_WRITES_MAX = 64;
+/** Parameters of one action. */
+export const ACTION_PARAMS_MAX = 64;
+/** Actions of a room. */
+export const ROOM_ACTIONS_MAX = 2_000;
+/** Views of a room. */
+export const ROOM_VIEWS_MAX = 1_000;
+/** Agents of a room. */
+export const ROOM_AGENTS_MAX = 10_000;
+/** Messages a room keeps. */
+export const ROOM_MESSAGES_MAX = 100_000;
+/** Characters of a description or label. */
+export const TEXT_LENGTH_MAX = 2_000;
+/** Distinct writers remembered per entry. */
+export const WRITERS_MAX = 16;
+/** Recipients of a message. */
+export const RECIPIENTS_MAX = 100;
+/** Grants of an agent. */
+export const GRANTS_MAX = 1_000;
+/** Refused invocations a room remembers. */
+export const REFUSALS_MAX = 1_000;
+/** Removals a room remembers for `since` reads. */
+export const REMOVALS_MAX = 10_000;
+
+/** Open waits of a room. */
+export const ROOM_WAITERS_MAX = 20_000;
+/** Open waits on volatile conditions of a room. */
+export const ROOM_VOLATILE_WAITERS_MAX = 1_000;
+/** Event streams of a room. */
+export const ROOM_STREAMS_MAX = 5_000;
+/** Bytes a slow event reader may lag behind. */
+export const STREAM_BACKLOG_BYTES_MAX = 1_048_576;
+/** Milliseconds of a wait. */
+export const WAIT_MS_MAX = 55_000;
+/** Milliseconds of a wait that names none. */
+export const WAIT_MS_DEFAULT = 25_000;
+
+/** Messages of one reply unless asked otherwise. */
+export const MESSAGES_LIMIT_DEFAULT = 100;
+/** Messages of one reply. */
+export const MESSAGES_LIMIT_MAX = 500;
+/** Records of one reply unless asked otherwise. */
+export const LOG_LIMIT_DEFAULT = 100;
+/** Records of one reply. */
+export const LOG_LIMIT_MAX = 1_000;
+/** Records that `include=_audit` adds. */
+export const AUDIT_RECORDS = 100;
+/** Rooms of one reply unless asked otherwise. */
+export const ROOMS_LIMIT_DEFAULT = 100;
+/** Rooms of one reply. */
+export const ROOMS_LIMIT_MAX = 500;
+/** The smallest context budget, in tokens. */
+export const BUDGET_TOKENS_MIN = 500;
+/** Combinations that `expand_params` judges per action. */
+export const EXPAND_PARAMS_MAX = 200;
+
+/** Characters of an Idempotency-Key. */
+export const IDEMPOTENCY_KEY_LENGTH_MAX = 255;
+/** How long an Idempotency-Key is kept: 24 hours. */
+export const IDEMPOTENCY_MS = 86_400_000;
+/** A message's lease: at most a day. */
+export const LEASE_MS_MAX = 86_400_000;
+/** Entries up to this many are shown whole unless thresholds are named. */
+export const WHOLE_ENTRIES_MAX = 64;
+/** Bytes of values up to which state is shown whole unless thresholds are named. */
+export const WHOLE_BYTES_MAX = 32_768;
+
+/** An agent silent for this long counts as gone when a stall is judged, and shows `stale`. */
+export const AGENT_SILENT_MS = 120_000;
+/** How long a wait that timed out still counts as waiting. */
+export const WAIT_GRACE_MS = 5_000;
+/** An agent's presence is written at most once in this time. */
+export const PRESENCE_WRITE_MS = 10_000;
+
+/** A room without readers or writers leaves memory after this. */
+export const ROOM_IDLE_MS = 300_000;
+/** Rooms kept in memory. */
+export const HOT_ROOMS_MAX = 10_000;
+/** Bytes of one SQL parameter; groups are cut there. */
+export const SQL_PARAM_BYTES_MAX = 2_000_000;

@@ -1,0 +1,123 @@
+/**
+ * A record's hash and what a reader sees of it. Each part stands in the hash as
+ * `h = SHA-256(salt ‖ canonical JSON)` with `salt = SHA-256(nonce ‖ index)`, so that a log with
+ * parts left out still verifies and nothing can be guessed from it. Pure.
+ */
+import { canonical, sha256 } from "./canonical.ts";
+import type { Json, JsonObject, LogRecord, Write } from "./types.ts";
+
+/** The parts beside the writes, in the order of their index. */
+export const PARTS = ["params", "result", "seen", "signed"] as const;
+type PartName = typeof PARTS[number];
+
+/** A record before it has its hash. */
+export type Unsealed = Omit<LogRecord, "hash">;
+
+/** The salt of part `index`; writes count on from the four named parts. */
+export function saltOf(nonce: string, index: number): string {
+  return sha256(`${nonce}${index}`);
+}
+
+/** The digest that stands for a part in the record's hash. */
+export function partDigest(salt: string, part: unknown): string {
+  return sha256(salt + canonical(part));
+}
+
+/** The record's own members that every reader of the room sees. */
+function openMembers(record: Unsealed): JsonObject {
+  const { seq, ts, kind, agent, actor, prev } = record;
+  const open: JsonObject = { seq, ts, kind, agent, actor, prev };
+  if (record.on_behalf !== undefined) open["on_behalf"] = record.on_behalf;
+  if (record.session !== undefined) open["session"] = record.session;
+  if (record.action !== undefined) open["action"] = record.action;
+  return open;
+}
+
+/** SHA-256 over the canonical record with each part as its digest, and `prev`. */
+export function hashOf(record: Unsealed): string {
+  const form = openMembers(record);
+  PARTS.forEach((name, index) => {
+    const part = record[name];
+    if (part !== undefined) form[name] = partDigest(saltOf(record.nonce, index), part);
+  });
+  if (record.writes) {
+    form["writes"] = record.writes.map((write, i) =>
+      partDigest(saltOf(record.nonce, PARTS.length + i), write)
+    );
+  }
+  return sha256(canonical(form));
+}
+
+/** What a reader may see of a record's parts. */
+export interface PartRights {
+  /** The invoker and admins: every part that is not a write. */
+  readonly own: boolean;
+  /** May this write's scope be read? */
+  canRead(write: Write): boolean;
+}
+
+/**
+ * The record as a reader sees it: parts it may not read are `{"hidden": h}`; with `proof` the
+ * salts of the readable ones stand beside, so that anyone can recompute the hash.
+ */
+export function shownTo(record: LogRecord, rights: PartRights, proof = false): JsonObject {
+  const shown = openMembers(record);
+  const salts: JsonObject = {};
+  const writes = record.writes ?? [];
+  const readable = writes.map((write) => rights.canRead(write));
+  const partsOpen = rights.own || (writes.length > 0 && readable.every(Boolean));
+  PARTS.forEach((name: PartName, index) => {
+    const part = record[name];
+    if (part === undefined) return;
+    const salt = saltOf(record.nonce, index);
+    shown[name] = partsOpen ? part : { hidden: partDigest(salt, part) };
+    if (proof && partsOpen) salts[name] = salt;
+  });
+  if (record.writes) {
+    shown["writes"] = writes.map((write, i): Json => {
+      const salt = saltOf(record.nonce, PARTS.length + i);
+      if (!readable[i]) return { hidden: partDigest(salt, write) };
+      if (proof) salts[`writes.${i}`] = salt;
+      return write as unknown as JsonObject;
+    });
+  }
+  shown["hash"] = record.hash;
+  if (proof) shown["salts"] = salts;
+  return shown;
+}
+
+/**
+ * The hash of a record as shown with its salts (`proof`), for readers who check a log offline.
+ * Returns undefined when a readable part lacks its salt.
+ */
+export function hashOfShown(shown: JsonObject): string | undefined {
+  const form: JsonObject = {};
+  const salts = (shown["salts"] ?? {}) as JsonObject;
+  for (const name of ["seq", "ts", "kind", "agent", "actor", "prev", "on_behalf", "session", "action"]) {
+    if (shown[name] !== undefined) form[name] = shown[name]!;
+  }
+  for (const name of PARTS) {
+    if (shown[name] === undefined) continue;
+    const digest = shownDigest(shown[name]!, salts[name]);
+    if (digest === undefined) return undefined;
+    form[name] = digest;
+  }
+  if (Array.isArray(shown["writes"])) {
+    const digests: string[] = [];
+    for (const [i, write] of shown["writes"].entries()) {
+      const digest = shownDigest(write, salts[`writes.${i}`]);
+      if (digest === undefined) return undefined;
+      digests.push(digest);
+    }
+    form["writes"] = digests;
+  }
+  return sha256(canonical(form));
+}
+
+function shownDigest(part: Json, salt: Json | undefined): string | undefined {
+  if (typeof salt === "string") return partDigest(salt, part);
+  const hidden = part !== null && typeof part === "object" && !Array.isArray(part)
+    ? part["hidden"]
+    : undefined;
+  return typeof hidden === "string" ? hidden : undefined;
+}

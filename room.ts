@@ -1,0 +1,423 @@
+/**
+ * A room is the fold of its log. `apply` sets what a record says and returns its inverse; the
+ * same code runs live, at load, in replay, fork, simulation and verification. No clock, no
+ * chance, no rights: those stand above.
+ */
+import { jsonBytes, mergePatch, versionOf } from "./canonical.ts";
+import { REMOVALS_MAX, WRITERS_MAX } from "./limits.ts";
+import { MessageIndex } from "./room/messages.ts";
+import { Scope } from "./room/scope.ts";
+import { TimerIndex } from "./room/timers.ts";
+import { decay } from "./salience.ts";
+import { dueAt, iso, tick } from "./timers.ts";
+import type {
+  ActionDefinition,
+  ActionStats,
+  AgentDefinition,
+  ArmedTimer,
+  Draft,
+  Entry,
+  Json,
+  LogRecord,
+  MessageBody,
+  Millis,
+  RoomSettings,
+  ViewDefinition,
+  Write,
+} from "./types.ts";
+
+/** What `apply` needs of a record: everything but its hash and salts. */
+export type Applicable = Pick<LogRecord, "seq" | "ts" | "kind" | "agent" | "action" | "writes">;
+
+/** The undoing of one applied record, and what it touched. */
+export interface Applied {
+  /** Cells written, `<scope>\u0000<key>`. */
+  readonly touched: ReadonlySet<string>;
+  /** Puts the room back to where it was; inverses run newest first. */
+  undo(): void;
+}
+
+/** An entry that a record took away. */
+export interface Removal {
+  readonly seq: number;
+  readonly scope: string;
+  readonly key: string;
+}
+
+/** Ops that count as writing a key, for ticks. */
+const WRITES_KEY: ReadonlySet<string> = new Set(["set", "merge", "increment", "append", "delete"]);
+
+/** Joins scope and key into the name of a cell. */
+export function cellOf(scope: string, key: string): string {
+  return `${scope}\u0000${key}`;
+}
+
+/** Splits a cell's name. */
+export function splitCell(cell: string): [scope: string, key: string] {
+  const at = cell.indexOf("\u0000");
+  return [cell.slice(0, at), cell.slice(at + 1)];
+}
+
+/** A room at its tail. */
+export class Room {
+  head = 0;
+  hash = "";
+  ts: Millis = 0;
+  readonly scopes = new Map<string, Scope>();
+  readonly messages = new MessageIndex();
+  readonly timers = new TimerIndex();
+  /** Entries whose `enabled` decides whether they are there. */
+  readonly gated = new Set<string>();
+  keyCount = 0;
+  valueBytes = 0;
+  /** The newest removals; what was removed before `removalsFrom` is no longer known. */
+  readonly removals: Removal[] = [];
+  removalsFrom = 0;
+  #settings: RoomSettings | undefined;
+  #contested: Map<string, string[]> | undefined;
+  #touched = new Set<string>();
+
+  constructor(
+    readonly uid: string,
+    readonly id: string,
+    readonly createdAt: Millis,
+    readonly base: Json = null,
+    readonly forkedFrom: Json = null,
+  ) {}
+
+  /** The entry at `(scope, key)`, dormant and disabled ones included. */
+  get(scope: string, key: string): Entry | undefined {
+    return this.scopes.get(scope)?.entries.get(key);
+  }
+
+  /** The definition of an agent that has joined, also when it left. */
+  agent(id: string): AgentDefinition | undefined {
+    return this.get("_agents", id)?.value as unknown as AgentDefinition | undefined;
+  }
+
+  /** An action's definition. */
+  action(id: string): ActionDefinition | undefined {
+    return this.get("_actions", id)?.value as unknown as ActionDefinition | undefined;
+  }
+
+  /** A view's definition. */
+  view(id: string): ViewDefinition | undefined {
+    return this.get("_views", id)?.value as unknown as ViewDefinition | undefined;
+  }
+
+  /** A message. */
+  message(seq: number): MessageBody | undefined {
+    return this.get("_messages", String(seq))?.value as unknown as MessageBody | undefined;
+  }
+
+  /** The room's settings: the entries of `_config` that the service itself reads. */
+  get settings(): RoomSettings {
+    return this.#settings ??= this.readSettings();
+  }
+
+  private readSettings(): RoomSettings {
+    const value = (key: string): Json => this.get("_config", key)?.value ?? null;
+    const join = value("join") === "open" ? "open" : "token";
+    const vocabulary = value("vocabulary") ?? (join === "open" ? "open" : "closed");
+    const label = value("label");
+    return {
+      meta: value("meta"),
+      label: typeof label === "string" ? label : null,
+      join,
+      public: value("public") === "read" ? "read" : null,
+      vocabulary: vocabulary === "open" ? "open" : "closed",
+    };
+  }
+
+  /** Ids of the actions that write each literal target, where there is more than one. */
+  get contested(): ReadonlyMap<string, readonly string[]> {
+    return this.#contested ??= this.findContested();
+  }
+
+  private findContested(): Map<string, string[]> {
+    const targets = new Map<string, string[]>();
+    for (const id of this.scopes.get("_actions")?.keys() ?? []) {
+      for (const target of literalTargets(this.action(id)!)) {
+        const ids = targets.get(target) ?? [];
+        if (!ids.includes(id)) ids.push(id);
+        targets.set(target, ids);
+      }
+    }
+    for (const [target, ids] of targets) if (ids.length < 2) targets.delete(target);
+    return targets;
+  }
+
+  /** Agents that are in the room. */
+  *liveAgents(): Iterable<[string, AgentDefinition]> {
+    for (const id of this.scopes.get("_agents")?.keys() ?? []) {
+      const agent = this.agent(id)!;
+      if (agent.left_at === undefined) yield [id, agent];
+    }
+  }
+
+  /**
+   * Applies one record. The caller sets `hash` once the record is sealed. The inverse restores
+   * every entry, index and the head.
+   */
+  apply(record: Applicable): Applied {
+    const before = { head: this.head, hash: this.hash, ts: this.ts, removed: this.removals.length };
+    const saved: [string, string, Entry | undefined][] = [];
+    this.#touched = new Set();
+    const ts = Date.parse(record.ts);
+    for (const write of record.writes ?? []) this.applyWrite(write, record, ts, saved);
+    if (record.kind !== "timer") this.applyTicks(record, saved);
+    if (record.kind === "invoke" && record.action !== undefined) this.count(record, ts, saved);
+    this.head = record.seq;
+    this.ts = ts;
+    const touched = this.#touched;
+    return { touched, undo: () => this.restore(saved, before) };
+  }
+
+  private restore(
+    saved: readonly [string, string, Entry | undefined][],
+    before: { head: number; hash: string; ts: Millis; removed: number },
+  ): void {
+    for (let i = saved.length - 1; i >= 0; i--) {
+      const [scope, key, entry] = saved[i]!;
+      this.place(scope, key, entry);
+    }
+    this.head = before.head;
+    this.hash = before.hash;
+    this.ts = before.ts;
+    this.removals.length = Math.min(this.removals.length, before.removed);
+  }
+
+  private put(
+    scope: string,
+    key: string,
+    next: Entry | undefined,
+    saved: [string, string, Entry | undefined][],
+  ): void {
+    saved.push([scope, key, this.get(scope, key)]);
+    this.place(scope, key, next);
+    this.#touched.add(cellOf(scope, key));
+  }
+
+  private applyWrite(
+    write: Write,
+    record: Applicable,
+    ts: Millis,
+    saved: [string, string, Entry | undefined][],
+  ): void {
+    const old = this.get(write.scope, write.key);
+    if (write.op === "delete" || write.op === "expire") {
+      if (!old) return;
+      this.put(write.scope, write.key, undefined, saved);
+      this.removals.push({ seq: record.seq, scope: write.scope, key: write.key });
+      return;
+    }
+    if (write.op === "enable" || write.op === "renew" || write.op === "cooldown") {
+      if (old) this.put(write.scope, write.key, retimed(old, write, record.seq), saved);
+      return;
+    }
+    const value = write.op === "merge"
+      ? mergePatch(old?.value, write.value)
+      : write.op === "append"
+      ? [...(Array.isArray(old?.value) ? old.value : []), write.value]
+      : write.value;
+    this.put(write.scope, write.key, rewritten(old, value, write, record, ts), saved);
+  }
+
+  /** One tick per record for each timer that counts on a key this record wrote. */
+  private applyTicks(record: Applicable, saved: [string, string, Entry | undefined][]): void {
+    const written = new Set<string>();
+    const fresh = new Set<string>();
+    for (const write of record.writes ?? []) {
+      fresh.add(cellOf(write.scope, write.key));
+      if (WRITES_KEY.has(write.op)) written.add(`${write.scope}.${write.key}`);
+    }
+    for (const target of written) {
+      for (const cell of this.timers.tickingOn(target)) {
+        const [scope, key] = splitCell(cell);
+        const entry = this.get(scope, key)!;
+        const ticked = { ...entry };
+        const armedNow = fresh.has(cell);
+        if (entry.timer?.tick_on === target && !armedNow) Object.assign(ticked, { timer: tick(entry.timer) });
+        if (entry.cooldown?.tick_on === target && !armedNow) {
+          Object.assign(ticked, { cooldown: tick(entry.cooldown) });
+        }
+        this.put(scope, key, { ...ticked, touched: record.seq }, saved);
+      }
+    }
+  }
+
+  private count(record: Applicable, ts: Millis, saved: [string, string, Entry | undefined][]): void {
+    const entry = this.get("_actions", record.action!);
+    if (!entry) return;
+    const by = { ...entry.stats?.by };
+    by[record.agent] = (Object.hasOwn(by, record.agent) ? by[record.agent]! : 0) + 1;
+    const stats: ActionStats = {
+      invocations: (entry.stats?.invocations ?? 0) + 1,
+      lastAt: ts,
+      lastBy: record.agent,
+      by,
+    };
+    this.put("_actions", record.action!, { ...entry, stats, touched: record.seq }, saved);
+  }
+
+  /** The one place that changes an entry, so that every index follows it, also backwards. */
+  place(scope: string, key: string, next: Entry | undefined): void {
+    let holder = this.scopes.get(scope);
+    const old = holder?.entries.get(key);
+    if (next) {
+      if (!holder) this.scopes.set(scope, holder = new Scope());
+      holder.set(key, next);
+    } else {
+      holder?.delete(key);
+      if (holder?.entries.size === 0) this.scopes.delete(scope);
+    }
+    this.keyCount += (next ? 1 : 0) - (old ? 1 : 0);
+    this.valueBytes += (next?.bytes ?? 0) - (old?.bytes ?? 0);
+    const cell = cellOf(scope, key);
+    this.timers.replace(cell, old, next, scope === "_messages" ? leaseDue(next) : undefined);
+    if (next?.enabled !== undefined) this.gated.add(cell);
+    else if (old?.enabled !== undefined) this.gated.delete(cell);
+    if (scope === "_messages") this.messages.replace(Number(key), old, next);
+    else if (scope === "_config") this.#settings = undefined;
+    else if (scope === "_actions") this.#contested = undefined;
+  }
+
+  /** Forgets the oldest removals once there are too many. */
+  trimRemovals(): void {
+    if (this.removals.length <= REMOVALS_MAX) return;
+    const cut = this.removals.splice(0, this.removals.length - REMOVALS_MAX / 2);
+    this.removalsFrom = cut.at(-1)!.seq;
+  }
+
+  /** The instant at which something is next due; undefined when nothing is pending. */
+  nextDue(): Millis | undefined {
+    return this.timers.nextDue((cell, slot) => this.slotDue(cell, slot));
+  }
+
+  private slotDue(cell: string, slot: "timer" | "cooldown" | "lease"): Millis | undefined {
+    const [scope, key] = splitCell(cell);
+    const entry = this.get(scope, key);
+    if (!entry) return undefined;
+    if (slot === "lease") return leaseDue(entry);
+    return dueAt(slot === "timer" ? entry.timer : entry.cooldown);
+  }
+
+  /**
+   * The record that ends what is due first, if that is due by `now`: all things of one instant.
+   * Its time is that instant, but never before the head's.
+   */
+  dueRecord(now: Millis): { draft: Draft; ts: Millis } | undefined {
+    const due = this.nextDue();
+    if (due === undefined || due > now) return undefined;
+    const writes: Write[] = [];
+    for (const [cell, slot] of this.timers.takeDue(due, (c, s) => this.slotDue(c, s))) {
+      const [scope, key] = splitCell(cell);
+      const entry = this.get(scope, key)!;
+      writes.push(endOf(slot, scope, key, entry));
+    }
+    const draft: Draft = { kind: "timer", agent: "_system", actor: SYSTEM_ACTOR, writes };
+    return { draft, ts: Math.max(due === -Infinity ? this.ts : due, this.ts) };
+  }
+}
+
+/** The actor of what the service itself records. */
+export const SYSTEM_ACTOR = "did:sync:system:engine";
+
+/** `<scope>:<key>` of each write whose scope and key hold no placeholder. */
+export function literalTargets(action: ActionDefinition): string[] {
+  const targets: string[] = [];
+  for (const write of action.writes) {
+    const scope = write.scope ?? "_shared";
+    if (write.key === undefined || write.key.includes("${") || scope.includes("${")) continue;
+    targets.push(`${scope}:${write.key}`);
+  }
+  return [...new Set(targets)];
+}
+
+function leaseDue(entry: Entry | undefined): Millis | undefined {
+  const lease = (entry?.value as unknown as MessageBody | undefined)?.lease_expires_at;
+  return typeof lease === "string" ? Date.parse(lease) : undefined;
+}
+
+/** What is written to a message when its claim ends. */
+export const CLAIM_ENDED = {
+  claimed_by: null,
+  claimed_at: null,
+  fence: null,
+  lease_expires_at: null,
+  lease_ms: null,
+} as const;
+
+function endOf(slot: "timer" | "cooldown" | "lease", scope: string, key: string, entry: Entry): Write {
+  const { revision, version } = entry;
+  const kept = entry.enabled === undefined ? {} : { enabled: entry.enabled };
+  if (slot === "cooldown") return { scope, key, op: "cooldown", value: null, revision, version };
+  if (slot === "lease") {
+    const timer = entry.timer?.resting_ms === undefined ? entry.timer : resumed(entry);
+    return {
+      scope,
+      key,
+      op: "merge",
+      value: { ...CLAIM_ENDED },
+      revision: revision + 1,
+      version: versionOf(mergePatch(entry.value, { ...CLAIM_ENDED })),
+      ...kept,
+      ...(timer ? { timer } : {}),
+    };
+  }
+  if (entry.timer?.effect === "enable") {
+    return { scope, key, op: "enable", value: null, revision, version, ...kept };
+  }
+  return { scope, key, op: "expire", value: null, revision: 0, version: "" };
+}
+
+/** A message's timer, running again when its claim ends. */
+function resumed(entry: Entry): ArmedTimer {
+  const { resting_ms, ...timer } = entry.timer!;
+  const lease = leaseDue(entry) ?? entry.updatedAt;
+  return { ...timer, due_at: iso(lease + (resting_ms ?? 0)) };
+}
+
+function retimed(old: Entry, write: Write, seq: number): Entry {
+  const { timer: _timer, cooldown, ...rest } = old;
+  if (write.op === "cooldown") {
+    return {
+      ...rest,
+      ...(old.timer ? { timer: old.timer } : {}),
+      ...(write.timer ? { cooldown: write.timer } : {}),
+      touched: seq,
+    };
+  }
+  return {
+    ...rest,
+    ...(cooldown ? { cooldown } : {}),
+    ...(write.timer ? { timer: write.timer } : {}),
+    ...(write.op === "enable" ? { shown: seq } : {}),
+    touched: seq,
+  };
+}
+
+function rewritten(old: Entry | undefined, value: Json, write: Write, record: Applicable, ts: Millis): Entry {
+  const again = old !== undefined && old.seq === record.seq;
+  const velocity = old ? old.velocity * decay(ts - old.updatedAt) + (again ? 0 : 1) : 1;
+  const others = old ? old.writers.filter((writer) => writer !== record.agent) : [];
+  return {
+    value,
+    revision: write.revision,
+    version: write.version,
+    updatedAt: ts,
+    writer: record.agent,
+    via: record.action ?? record.kind,
+    seq: record.seq,
+    touched: record.seq,
+    velocity,
+    writers: [record.agent, ...others].slice(0, WRITERS_MAX),
+    firstAt: old?.firstAt ?? ts,
+    bytes: jsonBytes(value),
+    ...(write.timer ? { timer: write.timer } : {}),
+    ...(write.enabled === undefined ? {} : { enabled: write.enabled }),
+    ...(old?.shown === undefined ? {} : { shown: old.shown }),
+    ...(old?.stats ? { stats: old.stats } : {}),
+    ...(old?.cooldown ? { cooldown: old.cooldown } : {}),
+  };
+}

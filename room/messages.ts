@@ -1,0 +1,68 @@
+/**
+ * The messages of a room in the order in which they became visible, and the open tasks. Kept
+ * by the fold; who may see what is decided above.
+ */
+import { isDormant } from "../timers.ts";
+import type { Entry, MessageBody } from "../types.ts";
+
+/** A message's place: `order` is the record that made it visible. */
+export interface MessagePlace {
+  readonly order: number;
+  readonly seq: number;
+}
+
+/** Messages by the record that showed them. */
+export class MessageIndex {
+  readonly #places: MessagePlace[] = [];
+  /** Live `kind:"task"` messages that nobody holds. */
+  readonly openTasks = new Set<number>();
+
+  /** Every visible message, oldest first. Callers must not change the list. */
+  get places(): readonly MessagePlace[] {
+    return this.#places;
+  }
+
+  /** Follows an entry's replacement. */
+  replace(seq: number, old: Entry | undefined, next: Entry | undefined): void {
+    const was = old && placeOf(seq, old), is = next && placeOf(seq, next);
+    if (was?.order !== is?.order) {
+      if (was) this.remove(was);
+      if (is) this.insert(is);
+    }
+    if (is && isOpenTask(next!)) this.openTasks.add(seq);
+    else this.openTasks.delete(seq);
+  }
+
+  /** Index of the first message that became visible after record `after`. */
+  firstAfter(after: number): number {
+    let low = 0, high = this.#places.length;
+    while (low < high) {
+      const mid = (low + high) >> 1;
+      if (this.#places[mid]!.order <= after) low = mid + 1;
+      else high = mid;
+    }
+    return low;
+  }
+
+  private insert(place: MessagePlace): void {
+    const at = this.firstAfter(place.order);
+    if (at === this.#places.length) this.#places.push(place);
+    else this.#places.splice(at, 0, place);
+  }
+
+  private remove(place: MessagePlace): void {
+    let at = this.firstAfter(place.order - 1);
+    while (this.#places[at] && this.#places[at]!.seq !== place.seq) at++;
+    if (this.#places[at]) this.#places.splice(at, 1);
+  }
+}
+
+function placeOf(seq: number, entry: Entry): MessagePlace | undefined {
+  if (isDormant(entry.timer)) return undefined;
+  return { order: entry.shown ?? seq, seq };
+}
+
+function isOpenTask(entry: Entry): boolean {
+  const message = entry.value as unknown as MessageBody;
+  return message.kind === "task" && !message.claimed_by;
+}

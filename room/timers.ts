@@ -1,0 +1,114 @@
+/**
+ * What is due when, and what counts on which key. A heap whose stale members are recognised
+ * when they come up, so that replacing an entry costs one push.
+ */
+import { dueAt } from "../timers.ts";
+import type { Entry, Millis } from "../types.ts";
+
+/** The three clocks of an entry. */
+export type Slot = "timer" | "cooldown" | "lease";
+
+interface Due {
+  readonly at: Millis;
+  readonly cell: string;
+  readonly slot: Slot;
+}
+
+type CurrentDue = (cell: string, slot: Slot) => Millis | undefined;
+
+/** The timers of a room. */
+export class TimerIndex {
+  #heap: Due[] = [];
+  readonly #ticking = new Map<string, Set<string>>();
+  #armed = 0;
+
+  /** How many timers and cooldowns are pending. */
+  get pending(): number {
+    return this.#armed;
+  }
+
+  /** Follows an entry's replacement. */
+  replace(cell: string, old: Entry | undefined, next: Entry | undefined, lease: Millis | undefined): void {
+    for (const timer of [old?.timer, old?.cooldown]) {
+      if (timer) this.#armed--;
+      if (timer?.tick_on !== undefined) this.drop(timer.tick_on, cell);
+    }
+    for (const timer of [next?.timer, next?.cooldown]) {
+      if (timer) this.#armed++;
+      if (timer?.tick_on !== undefined) this.add(timer.tick_on, cell);
+    }
+    if (next?.timer) this.push(dueAt(next.timer), cell, "timer");
+    if (next?.cooldown) this.push(dueAt(next.cooldown), cell, "cooldown");
+    if (lease !== undefined) this.push(lease, cell, "lease");
+  }
+
+  /** Cells with a timer that counts writes of `<scope>.<key>`. */
+  tickingOn(target: string): readonly string[] {
+    return [...this.#ticking.get(target) ?? []];
+  }
+
+  private add(target: string, cell: string): void {
+    const cells = this.#ticking.get(target);
+    if (cells) cells.add(cell);
+    else this.#ticking.set(target, new Set([cell]));
+  }
+
+  private drop(target: string, cell: string): void {
+    const cells = this.#ticking.get(target);
+    cells?.delete(cell);
+    if (cells?.size === 0) this.#ticking.delete(target);
+  }
+
+  /** The next instant at which something is still due. */
+  nextDue(current: CurrentDue): Millis | undefined {
+    for (let top = this.#heap[0]; top; top = this.#heap[0]) {
+      if (current(top.cell, top.slot) === top.at) return top.at;
+      this.pop();
+    }
+    return undefined;
+  }
+
+  /** Takes out everything due at exactly `at`, in the order of cells. */
+  takeDue(at: Millis, current: CurrentDue): [cell: string, slot: Slot][] {
+    const found = new Map<string, Due>();
+    while (this.#heap[0] && this.#heap[0].at <= at) {
+      const due = this.pop();
+      if (current(due.cell, due.slot) === due.at) found.set(`${due.cell}\u0000${due.slot}`, due);
+    }
+    for (const due of found.values()) this.push(due.at, due.cell, due.slot);
+    const due = [...found.values()].sort((a, b) => a.cell < b.cell ? -1 : a.cell > b.cell ? 1 : 0);
+    const cells = new Set<string>();
+    // One end per entry and record: an entry that expires needs no second one.
+    return due.filter((d) => !cells.has(d.cell) && cells.add(d.cell)).map((d) => [d.cell, d.slot]);
+  }
+
+  private push(at: Millis | undefined, cell: string, slot: Slot): void {
+    if (at === undefined) return;
+    const heap = this.#heap;
+    let i = heap.length;
+    heap.push({ at, cell, slot });
+    while (i > 0) {
+      const parent = (i - 1) >> 1;
+      if (heap[parent]!.at <= heap[i]!.at) break;
+      [heap[parent], heap[i]] = [heap[i]!, heap[parent]!];
+      i = parent;
+    }
+  }
+
+  private pop(): Due {
+    const heap = this.#heap;
+    const top = heap[0]!;
+    const last = heap.pop()!;
+    if (heap.length === 0) return top;
+    heap[0] = last;
+    for (let i = 0;;) {
+      const left = 2 * i + 1, right = left + 1;
+      let least = i;
+      if (left < heap.length && heap[left]!.at < heap[least]!.at) least = left;
+      if (right < heap.length && heap[right]!.at < heap[least]!.at) least = right;
+      if (least === i) return top;
+      [heap[least], heap[i]] = [heap[i]!, heap[least]!];
+      i = least;
+    }
+  }
+}

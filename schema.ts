@@ -1,0 +1,149 @@
+/**
+ * The tables, as ordered migrations. Each runs once and is recorded in `migration`; none is
+ * ever edited after it has shipped. Portable SQL: no triggers, no user_version.
+ */
+
+/** One step of the schema: its name is its identity. */
+export interface Migration {
+  readonly name: string;
+  readonly statements: readonly string[];
+}
+
+/** Every migration, oldest first. */
+export const MIGRATIONS: readonly Migration[] = [
+  {
+    name: "0001_rooms",
+    statements: [
+      // A room's rows are keyed by uid, so that a later room of the same id shares nothing.
+      `CREATE TABLE room (
+        uid TEXT PRIMARY KEY,
+        id TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        head INTEGER NOT NULL,
+        hash TEXT NOT NULL,
+        ts INTEGER NOT NULL,
+        label TEXT,
+        meta TEXT,
+        agents INTEGER NOT NULL,
+        -- where the log begins: JSON of its base, NULL for nothing
+        base TEXT,
+        forked_from TEXT,
+        deleted_at INTEGER
+      ) STRICT`,
+      // serves: find a living room by its name; makes names unique among the living
+      `CREATE UNIQUE INDEX room_by_id ON room (id) WHERE deleted_at IS NULL`,
+      // The fold: what the log has come to.
+      `CREATE TABLE entry (
+        room TEXT NOT NULL,
+        scope TEXT NOT NULL,
+        key TEXT NOT NULL,
+        value TEXT NOT NULL,
+        -- revision, version, writers, timers: everything of the entry beside its value
+        meta TEXT NOT NULL,
+        PRIMARY KEY (room, scope, key)
+      ) STRICT`,
+      // The primary key is the lock: of two processes that decide at one head, one commits.
+      `CREATE TABLE log (
+        room TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        ts INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        agent TEXT NOT NULL,
+        actor TEXT NOT NULL,
+        action TEXT,
+        body TEXT NOT NULL,
+        nonce TEXT NOT NULL,
+        hash TEXT NOT NULL,
+        -- of requests with an Idempotency-Key: who and key, the body's digest, the reply
+        idem TEXT,
+        digest TEXT,
+        reply TEXT,
+        PRIMARY KEY (room, seq)
+      ) STRICT`,
+      // serves: the idempotency keys of a room when it is loaded
+      `CREATE INDEX log_idem ON log (room, ts) WHERE idem IS NOT NULL`,
+      `CREATE TABLE log_key (
+        room TEXT NOT NULL,
+        scope TEXT NOT NULL,
+        key TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        -- serves: the history of a key and of a prefix
+        PRIMARY KEY (room, scope, key, seq)
+      ) STRICT`,
+      // Live data of agents; may lag by some seconds after a crash.
+      `CREATE TABLE presence (
+        room TEXT NOT NULL,
+        agent TEXT NOT NULL,
+        data TEXT NOT NULL,
+        PRIMARY KEY (room, agent)
+      ) STRICT`,
+      `CREATE TABLE role (
+        room TEXT NOT NULL,
+        user TEXT NOT NULL,
+        role TEXT NOT NULL,
+        label TEXT,
+        PRIMARY KEY (room, user)
+      ) STRICT`,
+      // serves: the rooms of a user
+      `CREATE INDEX role_by_user ON role (user)`,
+    ],
+  },
+  {
+    name: "0002_identity",
+    statements: [
+      `CREATE TABLE user (
+        id TEXT PRIMARY KEY,
+        username TEXT NOT NULL UNIQUE,
+        created_at INTEGER NOT NULL
+      ) STRICT`,
+      // What a token stands for. Its scope is the grant's, so a refresh keeps what PATCH made of it.
+      `CREATE TABLE token_grant (
+        id TEXT PRIMARY KEY,
+        kind TEXT NOT NULL,
+        user TEXT,
+        -- the grant it was minted from: it never reaches further than that one now does
+        parent TEXT,
+        scope TEXT NOT NULL,
+        label TEXT,
+        -- of room_, view_ and as_ tokens: the one room they are about
+        room TEXT,
+        agent TEXT,
+        client TEXT,
+        -- the resource an OAuth token is bound to (RFC 8707)
+        resource TEXT,
+        created_at INTEGER NOT NULL,
+        expires_at INTEGER,
+        revoked_at INTEGER,
+        last_used_at INTEGER
+      ) STRICT`,
+      // serves: revoking what was minted from a grant
+      `CREATE INDEX token_grant_by_parent ON token_grant (parent)`,
+      // serves: a user's list of tokens
+      `CREATE INDEX token_grant_by_user ON token_grant (user)`,
+      // serves: the tokens of a room and of an agent in it
+      `CREATE INDEX token_grant_by_room ON token_grant (room, agent)`,
+      // Only hashes are stored; the secret itself is shown once.
+      `CREATE TABLE token_secret (
+        hash TEXT PRIMARY KEY,
+        grant_id TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        expires_at INTEGER,
+        -- a refresh token's one use; a second one revokes the family
+        used_at INTEGER
+      ) STRICT`,
+      // serves: ending the secrets of a grant
+      `CREATE INDEX token_secret_by_grant ON token_secret (grant_id)`,
+      // Agents that a user's grant has joined or embodied.
+      `CREATE TABLE embodiment (
+        grant_id TEXT NOT NULL,
+        room TEXT NOT NULL,
+        agent TEXT NOT NULL,
+        since INTEGER NOT NULL,
+        PRIMARY KEY (grant_id, room, agent)
+      ) STRICT`,
+      // serves: who drives an agent
+      `CREATE INDEX embodiment_by_agent ON embodiment (room, agent)`,
+    ],
+  },
+];

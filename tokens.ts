@@ -1,0 +1,214 @@
+/**
+ * Tokens: mint, hash, find, narrow, rotate, revoke. A token's secret opens a grant; the scope
+ * is the grant's. Rights are judged elsewhere (`policy.ts`).
+ */
+import { randomBytes, randomUUID } from "node:crypto";
+import { Buffer } from "node:buffer";
+import { sha256 } from "./canonical.ts";
+import { SyncError } from "./errors.ts";
+import { covers, formatScope, parseScope, type TokenScope } from "./scopes.ts";
+import type { SideStatement, Store } from "./store.ts";
+import {
+  consumeSecret,
+  findGrant,
+  findLineage,
+  findSecret,
+  type GrantKind,
+  type GrantRow,
+  insertGrant,
+  insertSecret,
+  listGrants,
+  revokeTree,
+  updateScope,
+} from "./store/tokens.ts";
+import type { Millis } from "./types.ts";
+
+/** Access tokens of a user live this long. */
+export const ACCESS_MS = 3_600_000;
+/** Refresh tokens live this long. */
+export const REFRESH_MS = 30 * 86_400_000;
+
+/** A grant and the scope it holds, parsed. */
+export interface Grant extends GrantRow {
+  readonly words: TokenScope;
+}
+
+/** A new token: the secret, which is shown once, and the statements that store its hash. */
+export interface Minted {
+  readonly token: string;
+  readonly refreshToken?: string;
+  readonly grant: GrantRow;
+  readonly statements: readonly SideStatement[];
+}
+
+/** What a new token is about. */
+export interface MintRequest {
+  readonly kind: GrantKind;
+  readonly scope: string;
+  readonly user?: string | null;
+  readonly parent?: string | null;
+  readonly label?: string | null;
+  readonly room?: string | null;
+  readonly agent?: string | null;
+  readonly client?: string | null;
+  readonly resource?: string | null;
+  /** Milliseconds the access token lives; undefined for no end of its own. */
+  readonly expiresIn?: number;
+  readonly withRefresh?: boolean;
+}
+
+const PREFIX: Record<GrantKind, string> = { tok: "tok_", room: "room_", view: "view_", as: "as_" };
+
+/** A fresh secret: its prefix and 256 random bits. */
+export function newSecret(prefix: string): string {
+  return prefix + Buffer.from(randomBytes(32)).toString("base64url");
+}
+
+/** How a secret is stored. */
+export function hashSecret(secret: string): string {
+  return sha256(secret);
+}
+
+/** Makes a token without storing it: the caller commits the statements with what they belong to. */
+export function mint(request: MintRequest, now: Millis): Minted {
+  const token = newSecret(PREFIX[request.kind]);
+  const grant: GrantRow = {
+    id: randomUUID(),
+    kind: request.kind,
+    user: request.user ?? null,
+    parent: request.parent ?? null,
+    scope: formatScope(parseScope(request.scope)),
+    label: request.label ?? null,
+    room: request.room ?? null,
+    agent: request.agent ?? null,
+    client: request.client ?? null,
+    resource: request.resource ?? null,
+    createdAt: now,
+    expiresAt: request.expiresIn === undefined || request.withRefresh ? null : now + request.expiresIn,
+    revokedAt: null,
+    lastUsedAt: null,
+  };
+  const expiresAt = request.expiresIn === undefined ? null : now + request.expiresIn;
+  const access = { hash: hashSecret(token), grantId: grant.id, kind: "access", createdAt: now, expiresAt } as const;
+  const statements = [insertGrant(grant), insertSecret(access)];
+  if (!request.withRefresh) return { token, grant, statements };
+  const refreshToken = newSecret("ref_");
+  statements.push(insertSecret(refreshRow(refreshToken, grant.id, now)));
+  return { token, refreshToken, grant, statements };
+}
+
+function refreshRow(secret: string, grantId: string, now: Millis) {
+  const expiresAt = now + REFRESH_MS;
+  return { hash: hashSecret(secret), grantId, kind: "refresh", createdAt: now, expiresAt } as const;
+}
+
+/** The grant of an access token and its lineage, or undefined when it opens nothing (any more). */
+export async function findToken(
+  store: Store,
+  secret: string,
+  now: Millis,
+): Promise<{ lineage: Grant[]; expiresAt: Millis | null } | undefined> {
+  const found = await findSecret(store, hashSecret(secret));
+  if (!found || found.secret.kind !== "access") return undefined;
+  if (found.secret.expiresAt !== null && found.secret.expiresAt <= now) return undefined;
+  const lineage = await findLivingLineage(store, found.grant.id, now);
+  return lineage && { lineage, expiresAt: found.secret.expiresAt };
+}
+
+/** A grant and all it was minted from, or undefined when any of them has ended. */
+export async function findLivingLineage(store: Store, id: string, now: Millis): Promise<Grant[] | undefined> {
+  const rows = await findLineage(store, id);
+  const living = rows.every((g) => g.revokedAt === null && (g.expiresAt === null || g.expiresAt > now));
+  if (rows.length === 0 || !living || rows.at(-1)!.parent !== null) return undefined;
+  return rows.map((row) => ({ ...row, words: parseScope(row.scope) }));
+}
+
+/** What a refresh answers. */
+export interface Refreshed {
+  readonly access_token: string;
+  readonly refresh_token: string;
+  readonly token_type: "Bearer";
+  readonly expires_in: number;
+  readonly scope: string;
+}
+
+/**
+ * Exchanges a refresh token once. A second use revokes the whole family; a bad request burns
+ * nothing. `client`, when given, must be the grant's. Throws `invalid_grant`.
+ */
+export async function refresh(
+  store: Store,
+  secret: string,
+  now: Millis,
+  client?: string,
+): Promise<Refreshed> {
+  const hash = hashSecret(secret);
+  const found = await findSecret(store, hash);
+  if (!found || found.secret.kind !== "refresh") throw badRefresh();
+  if (found.secret.expiresAt !== null && found.secret.expiresAt <= now) throw badRefresh();
+  if (client !== undefined && found.grant.client !== client) throw badRefresh();
+  if (!await findLivingLineage(store, found.grant.id, now)) throw badRefresh();
+  if (found.usedAt !== null || !await consumeSecret(store, hash, now)) {
+    await revokeTree(store, found.grant.id, now);
+    throw badRefresh();
+  }
+  const access = newSecret("tok_"), next = newSecret("ref_");
+  const row = {
+    hash: hashSecret(access),
+    grantId: found.grant.id,
+    kind: "access",
+    createdAt: now,
+    expiresAt: now + ACCESS_MS,
+  } as const;
+  await store.run([
+    // The access token that the old refresh token came with ends with it.
+    {
+      sql: "DELETE FROM token_secret WHERE grant_id = :id AND kind = 'access'",
+      args: { id: found.grant.id },
+    },
+    insertSecret(row),
+    insertSecret(refreshRow(next, found.grant.id, now)),
+  ]);
+  const grant = await findGrant(store, found.grant.id);
+  return {
+    access_token: access,
+    refresh_token: next,
+    token_type: "Bearer",
+    expires_in: ACCESS_MS / 1000,
+    scope: grant?.scope ?? found.grant.scope,
+  };
+}
+
+function badRefresh(): SyncError {
+  return new SyncError("invalid_grant", "The refresh token is unknown, used, expired or revoked.", {
+    hint: "Start again: POST /auth/device, or sign in.",
+  });
+}
+
+/** Refuses a scope that reaches further than the calling grant's whole lineage. Throws `scope_exceeds_token`. */
+export function mustCover(lineage: readonly Grant[], wanted: TokenScope): void {
+  if (lineage.every((grant) => covers(grant.words, wanted))) return;
+  throw new SyncError("scope_exceeds_token", "A token can only narrow, never widen.", {
+    hint: "Ask for no more than the calling token's own scope.",
+    scope: formatScope(wanted),
+  });
+}
+
+/** A token as lists show it: never its secret. */
+export function describeGrant(grant: GrantRow): Record<string, string | null> {
+  const at = (ms: Millis | null): string | null => ms === null ? null : new Date(ms).toISOString();
+  return {
+    id: grant.id,
+    kind: grant.kind,
+    scope: grant.scope,
+    label: grant.label,
+    client: grant.client,
+    agent: grant.agent,
+    created_at: at(grant.createdAt),
+    expires_at: at(grant.expiresAt),
+    last_used_at: at(grant.lastUsedAt),
+  };
+}
+
+export { findGrant, listGrants, revokeTree, updateScope };
+export type { GrantKind, GrantRow };
