@@ -9,12 +9,11 @@ import { MessageIndex } from "./room/messages.ts";
 import { Scope } from "./room/scope.ts";
 import { TimerIndex } from "./room/timers.ts";
 import { decay } from "./salience.ts";
-import { dueAt, iso, tick } from "./timers.ts";
+import { dueAt, resume, tick } from "./timers.ts";
 import type {
   ActionDefinition,
   ActionStats,
   AgentDefinition,
-  ArmedTimer,
   Draft,
   Entry,
   Json,
@@ -218,7 +217,7 @@ export class Room {
     const value = write.op === "merge"
       ? mergePatch(old?.value, write.value)
       : write.op === "append"
-      ? [...(Array.isArray(old?.value) ? old.value : []), write.value]
+      ? [...asList(old?.value), write.value]
       : write.value;
     this.put(write.scope, write.key, rewritten(old, value, write, record, ts), saved);
   }
@@ -334,6 +333,12 @@ export function literalTargets(action: ActionDefinition): string[] {
   return [...new Set(targets)];
 }
 
+/** What `append` pushes on: the array, a scalar wrapped, or nothing yet. */
+export function asList(value: Json | undefined): Json[] {
+  if (value === undefined || value === null) return [];
+  return Array.isArray(value) ? value : [value];
+}
+
 function leaseDue(entry: Entry | undefined): Millis | undefined {
   const lease = (entry?.value as unknown as MessageBody | undefined)?.lease_expires_at;
   return typeof lease === "string" ? Date.parse(lease) : undefined;
@@ -353,7 +358,7 @@ function endOf(slot: "timer" | "cooldown" | "lease", scope: string, key: string,
   const kept = entry.enabled === undefined ? {} : { enabled: entry.enabled };
   if (slot === "cooldown") return { scope, key, op: "cooldown", value: null, revision, version };
   if (slot === "lease") {
-    const timer = entry.timer?.resting_ms === undefined ? entry.timer : resumed(entry);
+    const timer = resume(entry.timer, leaseDue(entry) ?? entry.updatedAt);
     return {
       scope,
       key,
@@ -369,13 +374,6 @@ function endOf(slot: "timer" | "cooldown" | "lease", scope: string, key: string,
     return { scope, key, op: "enable", value: null, revision, version, ...kept };
   }
   return { scope, key, op: "expire", value: null, revision: 0, version: "" };
-}
-
-/** A message's timer, running again when its claim ends. */
-function resumed(entry: Entry): ArmedTimer {
-  const { resting_ms, ...timer } = entry.timer!;
-  const lease = leaseDue(entry) ?? entry.updatedAt;
-  return { ...timer, due_at: iso(lease + (resting_ms ?? 0)) };
 }
 
 function retimed(old: Entry, write: Write, seq: number): Entry {

@@ -146,4 +146,120 @@ export const MIGRATIONS: readonly Migration[] = [
       `CREATE INDEX embodiment_by_agent ON embodiment (room, agent)`,
     ],
   },
+  {
+    name: "0003_passkeys_and_oauth",
+    statements: [
+      // What the service signs its own links with; drawn once.
+      `CREATE TABLE server_key (
+        name TEXT PRIMARY KEY,
+        value TEXT NOT NULL
+      ) STRICT`,
+      `CREATE TABLE passkey (
+        -- the credential id, base64url
+        id TEXT PRIMARY KEY,
+        user TEXT NOT NULL,
+        -- the COSE public key, base64url
+        public_key TEXT NOT NULL,
+        counter INTEGER NOT NULL,
+        -- JSON list of words such as internal or hybrid
+        transports TEXT NOT NULL,
+        name TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        last_used_at INTEGER
+      ) STRICT`,
+      // serves: a user's passkeys
+      `CREATE INDEX passkey_by_user ON passkey (user)`,
+      // One ceremony: consumed by the DELETE that reads it.
+      `CREATE TABLE challenge (
+        -- SHA-256 of the challenge_id that the browser holds
+        hash TEXT PRIMARY KEY,
+        purpose TEXT NOT NULL,
+        -- SHA-256 of the challenge itself
+        challenge TEXT NOT NULL,
+        user TEXT,
+        username TEXT,
+        expires_at INTEGER NOT NULL
+      ) STRICT`,
+      `CREATE TABLE session (
+        hash TEXT PRIMARY KEY,
+        -- what lists name it by
+        id TEXT NOT NULL,
+        user TEXT NOT NULL,
+        -- full, or recovery: good for adding a passkey only
+        kind TEXT NOT NULL,
+        passkey TEXT,
+        -- the browser, as it named itself
+        label TEXT,
+        created_at INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL
+      ) STRICT`,
+      // serves: a user's sessions, and ending them
+      `CREATE INDEX session_by_user ON session (user)`,
+      `CREATE TABLE recovery_code (
+        hash TEXT PRIMARY KEY,
+        user TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        used_at INTEGER
+      ) STRICT`,
+      // serves: replacing and counting a user's codes
+      `CREATE INDEX recovery_code_by_user ON recovery_code (user)`,
+      `CREATE TABLE device_code (
+        hash TEXT PRIMARY KEY,
+        user_hash TEXT NOT NULL UNIQUE,
+        client TEXT,
+        client_name TEXT NOT NULL,
+        -- what the device asked for, and whether it named it itself
+        asked TEXT NOT NULL,
+        explicit INTEGER NOT NULL,
+        resource TEXT,
+        -- pending, approved, denied, used
+        status TEXT NOT NULL,
+        user TEXT,
+        granted TEXT,
+        interval_ms INTEGER NOT NULL,
+        polled_at INTEGER,
+        created_at INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL
+      ) STRICT`,
+      `CREATE TABLE oauth_client (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL,
+        -- JSON list
+        redirect_uris TEXT NOT NULL,
+        -- none, client_secret_post or client_secret_basic
+        auth_method TEXT NOT NULL,
+        secret_hash TEXT,
+        created_at INTEGER NOT NULL
+      ) STRICT`,
+      `CREATE TABLE oauth_code (
+        hash TEXT PRIMARY KEY,
+        client TEXT NOT NULL,
+        client_name TEXT NOT NULL,
+        redirect_uri TEXT NOT NULL,
+        user TEXT NOT NULL,
+        scope TEXT NOT NULL,
+        code_challenge TEXT NOT NULL,
+        resource TEXT,
+        expires_at INTEGER NOT NULL,
+        used_at INTEGER,
+        -- the family that a replay revokes
+        grant_id TEXT
+      ) STRICT`,
+      // Signed requests (consent, elevation) that were answered: each is good once.
+      `CREATE TABLE used_request (
+        id TEXT PRIMARY KEY,
+        expires_at INTEGER NOT NULL
+      ) STRICT`,
+      // What happened to a user's credentials; never a secret.
+      `CREATE TABLE security_event (
+        id INTEGER PRIMARY KEY,
+        user TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        detail TEXT NOT NULL
+      ) STRICT`,
+      // serves: a user's newest events
+      `CREATE INDEX security_event_by_user ON security_event (user, id)`,
+    ],
+  },
 ];

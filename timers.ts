@@ -120,3 +120,16 @@ export function dueAt(timer: ArmedTimer | undefined): Millis | undefined {
 export function isDormant(timer: ArmedTimer | undefined): boolean {
   return timer?.effect === "enable";
 }
+
+/** A `delete` timer at rest, as a claimed message's is: it keeps what it had left. */
+export function rest(timer: ArmedTimer | undefined, now: Millis): ArmedTimer | undefined {
+  if (timer?.effect !== "delete" || timer.due_at === undefined || timer.resting_ms !== undefined) return timer;
+  return { ...timer, resting_ms: Math.max(0, Date.parse(timer.due_at) - now) };
+}
+
+/** A rested timer goes on with what it had left. */
+export function resume(timer: ArmedTimer | undefined, now: Millis): ArmedTimer | undefined {
+  if (timer?.resting_ms === undefined) return timer;
+  const { resting_ms, ...running } = timer;
+  return { ...running, due_at: iso(now + resting_ms) };
+}

@@ -9,7 +9,6 @@ import { SyncError } from "./errors.ts";
 import { covers, formatScope, parseScope, type TokenScope } from "./scopes.ts";
 import type { SideStatement, Store } from "./store.ts";
 import {
-  consumeSecret,
   findGrant,
   findLineage,
   findSecret,
@@ -19,6 +18,7 @@ import {
   insertSecret,
   listGrants,
   revokeTree,
+  rotateSecret,
   updateScope,
 } from "./store/tokens.ts";
 import type { Millis } from "./types.ts";
@@ -72,6 +72,7 @@ export function hashSecret(secret: string): string {
 /** Makes a token without storing it: the caller commits the statements with what they belong to. */
 export function mint(request: MintRequest, now: Millis): Minted {
   const token = newSecret(PREFIX[request.kind]);
+  const expiresAt = request.expiresIn === undefined ? null : now + request.expiresIn;
   const grant: GrantRow = {
     id: randomUUID(),
     kind: request.kind,
@@ -84,11 +85,11 @@ export function mint(request: MintRequest, now: Millis): Minted {
     client: request.client ?? null,
     resource: request.resource ?? null,
     createdAt: now,
-    expiresAt: request.expiresIn === undefined || request.withRefresh ? null : now + request.expiresIn,
+    // Nothing minted from a grant outlives it: one that refreshes ends with its last refresh token.
+    expiresAt: request.withRefresh ? now + REFRESH_MS : expiresAt,
     revokedAt: null,
     lastUsedAt: null,
   };
-  const expiresAt = request.expiresIn === undefined ? null : now + request.expiresIn;
   const access = { hash: hashSecret(token), grantId: grant.id, kind: "access", createdAt: now, expiresAt } as const;
   const statements = [insertGrant(grant), insertSecret(access)];
   if (!request.withRefresh) return { token, grant, statements };
@@ -132,44 +133,43 @@ export interface Refreshed {
   readonly scope: string;
 }
 
+/** What a refresh is checked against, and who hears of a misuse. */
+export interface RefreshRules {
+  /** Refuses a grant that is not this caller's to refresh, before anything is used up. */
+  readonly check?: (grant: GrantRow) => void | Promise<void>;
+  /** Told when a used refresh token came again and its family was revoked. */
+  readonly onReuse?: (grant: GrantRow) => Promise<void>;
+}
+
 /**
  * Exchanges a refresh token once. A second use revokes the whole family; a bad request burns
- * nothing. `client`, when given, must be the grant's. Throws `invalid_grant`.
+ * nothing. Throws `invalid_grant`, and what the rules throw.
  */
 export async function refresh(
   store: Store,
   secret: string,
   now: Millis,
-  client?: string,
+  rules: RefreshRules = {},
 ): Promise<Refreshed> {
   const hash = hashSecret(secret);
   const found = await findSecret(store, hash);
   if (!found || found.secret.kind !== "refresh") throw badRefresh();
   if (found.secret.expiresAt !== null && found.secret.expiresAt <= now) throw badRefresh();
-  if (client !== undefined && found.grant.client !== client) throw badRefresh();
+  await rules.check?.(found.grant);
   if (!await findLivingLineage(store, found.grant.id, now)) throw badRefresh();
-  if (found.usedAt !== null || !await consumeSecret(store, hash, now)) {
-    await revokeTree(store, found.grant.id, now);
+  const grantId = found.grant.id;
+  const access = newSecret("tok_"), next = newSecret("ref_");
+  const expiresAt = now + ACCESS_MS;
+  const successors = [
+    { hash: hashSecret(access), grantId, kind: "access", createdAt: now, expiresAt } as const,
+    refreshRow(next, grantId, now),
+  ];
+  if (found.usedAt !== null || !await rotateSecret(store, hash, successors, now, now + REFRESH_MS)) {
+    await revokeTree(store, grantId, now);
+    await rules.onReuse?.(found.grant);
     throw badRefresh();
   }
-  const access = newSecret("tok_"), next = newSecret("ref_");
-  const row = {
-    hash: hashSecret(access),
-    grantId: found.grant.id,
-    kind: "access",
-    createdAt: now,
-    expiresAt: now + ACCESS_MS,
-  } as const;
-  await store.run([
-    // The access token that the old refresh token came with ends with it.
-    {
-      sql: "DELETE FROM token_secret WHERE grant_id = :id AND kind = 'access'",
-      args: { id: found.grant.id },
-    },
-    insertSecret(row),
-    insertSecret(refreshRow(next, found.grant.id, now)),
-  ]);
-  const grant = await findGrant(store, found.grant.id);
+  const grant = await findGrant(store, grantId);
   return {
     access_token: access,
     refresh_token: next,

@@ -189,6 +189,8 @@ export interface ActionDefinition {
   readonly result?: string;
   readonly scope: string;
   readonly registered_by: string;
+  /** Registered by somebody who is neither collaborator nor admin. */
+  readonly standing?: "participant";
   readonly domain?: string;
   readonly on_invoke?: { readonly timer: TimerSpec };
 }

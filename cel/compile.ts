@@ -1,26 +1,14 @@
 /** Syntax tree to closures: each node becomes a function of the frame and charges its step. */
-import { failure, located } from "./failures.ts";
-import type { Fn } from "./fn.ts";
-import { absorb, type Frame, type Node, type Run } from "./frame.ts";
-import { FUNCTIONS, METHODS, TYPE_NAMES } from "./functions.ts";
-import { compileBind, compileOptMap, compileOr, compileWalk, type WalkRuns } from "./macros.ts";
-import {
-  type Arith,
-  arith,
-  contains,
-  doubleArith,
-  equals,
-  negate,
-  noOverload,
-  type Order,
-  ordered,
-  toInt64,
-} from "./operators.ts";
+import { type CelError, failure, type Unread } from "./failures.ts";
+import { absorb, chargeKey, type Node, type Run } from "./frame.ts";
+import { TYPE_NAMES } from "./functions.ts";
+import { compileCall } from "./invoke.ts";
+import { contains, equals, type Order, ordered } from "./equality.ts";
+import { type Arith, arith, doubleArith, negate, noOverload } from "./operators.ts";
 import { children, Refusal } from "./parse.ts";
 import * as scopes from "./scope.ts";
 import type { Scope } from "./scope.ts";
 import {
-  compileHas,
   compileIndex,
   compileMember,
   compileOptional,
@@ -74,7 +62,9 @@ function literal(node: Node): Value {
     if (value < 2n ** 63n) return value;
     throw new Refusal("parse", `the integer ${value} is out of range`, node.range);
   }
-  if (typeof value === "object" && !(value instanceof Uint8Array)) return new Uint(BigInt(String(value)));
+  if (typeof value === "object" && !(value instanceof Uint8Array)) {
+    return new Uint(BigInt(String(value)));
+  }
   return value as Value;
 }
 
@@ -88,8 +78,9 @@ function compileName(name: string, node: Node, scope: Scope | undefined): Run {
   const value = type === undefined ? undefined : new TypeValue(type);
   return (f) => {
     f.budget.spend(1);
-    const found = f.env.root(name) ?? value;
-    if (found === undefined) throw missing([name], node);
+    const root = f.env.root(name);
+    const found = root === undefined ? value : root;
+    if (found === undefined) throw missing(() => [name], node);
     return found;
   };
 }
@@ -116,6 +107,8 @@ function stringLiteral(node: Node): string | undefined {
 }
 
 function compileOperator(node: Node, scope: Scope | undefined): Run {
+  const negative = negativeInteger(node);
+  if (negative) return negative;
   const parts = children(node).map((part) => compileNode(part, scope));
   const [a, b, c] = parts as [Run, Run, Run];
   switch (node.op) {
@@ -133,7 +126,10 @@ function compileOperator(node: Node, scope: Scope | undefined): Run {
         throw noOverload("!", value, undefined, node);
       };
     case "-_":
-      return compileMinus(node.args, a, node);
+      return (f) => {
+        f.budget.spend(1);
+        return negate(a(f), node);
+      };
     case "==":
       return compileEquals(a, b, true);
     case "!=":
@@ -153,15 +149,12 @@ function compileOperator(node: Node, scope: Scope | undefined): Run {
   }
 }
 
-function compileMinus(operand: Node, run: Run, node: Node): Run {
-  if (operand.op === "value" && typeof operand.args === "bigint") {
-    const constant = toInt64(-operand.args, node);
-    return () => constant;
-  }
-  return (f) => {
-    f.budget.spend(1);
-    return negate(run(f), node);
-  };
+/** `-5` as a constant: the smallest integer has no positive counterpart to negate. */
+function negativeInteger(node: Node): Run | undefined {
+  if (node.op !== "-_" || node.args.op !== "value") return undefined;
+  const value: unknown = node.args.args;
+  if (typeof value !== "bigint" || value > 2n ** 63n) return undefined;
+  return () => -value;
 }
 
 function compileEquals(a: Run, b: Run, want: boolean): Run {
@@ -197,13 +190,13 @@ function compileArith(op: Arith, a: Run, b: Run, node: Node): Run {
 function compileLogic(a: Run, b: Run, decisive: boolean, node: Node): Run {
   return (f) => {
     f.budget.spend(1);
-    let failed: Error | undefined;
+    let failed: CelError | Unread | undefined;
     try {
       const left = a(f);
       if (left === decisive) return decisive;
       if (typeof left !== "boolean") failed = noOverload(node.op, left, undefined, node);
     } catch (error) {
-      failed = located(absorb(f, error), node) as Error;
+      failed = absorb(f, error);
     }
     const right = b(f);
     if (right === decisive) return decisive;
@@ -245,6 +238,7 @@ function compileMap(node: Node & { op: "map" }, scope: Scope | undefined): Run {
     const out = new Map<Value, Value>();
     for (const [k, v, at] of entries) {
       const raw = k(f);
+      chargeKey(f, raw);
       const key = typeof raw === "number" ? undefined : mapKey(raw);
       if (key === undefined) {
         throw failure("overload", `${shortTypeName(raw)} is no key of a map`, { position: at });
@@ -256,94 +250,4 @@ function compileMap(node: Node & { op: "map" }, scope: Scope | undefined): Run {
     }
     return out;
   };
-}
-
-type Call = Node & { op: "call" | "rcall" };
-
-function compileCall(node: Call, scope: Scope | undefined): Run {
-  const isVariable = (name: string) => scopes.find(scope, name) !== undefined;
-  const selection = scopes.hasArgument(node);
-  if (selection) return compileHasCall(selection, scope);
-  const walk = scopes.walkOf(node);
-  if (walk) return compileWalk(walkRuns(walk, node, scope));
-  const binding = scopes.bindingOf(node, isVariable);
-  if (binding) return compileBinding(binding, node, scope);
-  const name = scopes.functionName(node, isVariable);
-  if (node.op === "rcall" && scopes.namespaceOf(node, isVariable) === undefined) {
-    return compileMethod(name, node, scope);
-  }
-  const args = (node.op === "call" ? node.args[1] : node.args[2]).map((a) => compileNode(a, scope));
-  return applied(FUNCTIONS.get(name), name, args, node);
-}
-
-function compileMethod(name: string, node: Node & { op: "rcall" }, scope: Scope | undefined): Run {
-  const [, receiver, args] = node.args;
-  const base = compileNode(receiver, scope);
-  const runs = args.map((a) => compileNode(a, scope));
-  const [first] = runs;
-  if ((name === "or" || name === "orValue") && first && runs.length === 1) {
-    return compileOr(name, base, first, node);
-  }
-  return applied(METHODS.get(name), name, [base, ...runs], node);
-}
-
-function applied(def: Fn | undefined, name: string, args: readonly Run[], node: Node): Run {
-  if (!def) {
-    return () => {
-      throw failure("unknown", `unknown function ${name}()`, { position: node, help: "functions" });
-    };
-  }
-  if (!def.arity.includes(args.length)) {
-    return () => {
-      throw failure("overload", `${name}() does not take ${args.length} arguments`, { position: node });
-    };
-  }
-  return (f) => {
-    f.budget.spend(1);
-    const values = args.map((arg) => arg(f));
-    try {
-      return def.run(f, values);
-    } catch (error) {
-      throw located(error, node);
-    }
-  };
-}
-
-function compileHasCall(selection: Node, scope: Scope | undefined): Run {
-  if (selection.op === "." || selection.op === ".?") {
-    return compileHas(compileNode(selection.args[0], scope), selection.args[1], selection);
-  }
-  throw new Refusal("check", "has() takes a member, as in has(a.b)", selection.range, {
-    hint: "For a computed key use: key in map.",
-    help: "expressions",
-  });
-}
-
-/** The parts of a walking macro as closures; `explain` runs them to find the witness. */
-export function walkRuns(walk: scopes.Walk, node: Node, scope: Scope | undefined): WalkRuns {
-  let inner = scope;
-  const slots: number[] = [];
-  for (const name of walk.names) {
-    inner = scopes.bind(inner, name);
-    slots.push(inner.slot);
-  }
-  return {
-    walk,
-    node,
-    slots,
-    list: compileNode(walk.list, scope),
-    bodies: walk.bodies.map((body) => compileNode(body, inner)),
-  };
-}
-
-function compileBinding(b: scopes.Binding, node: Node, scope: Scope | undefined): Run {
-  const inner = scopes.bind(scope, b.name);
-  const value = compileNode(b.value, scope), body = compileNode(b.body, inner);
-  if (b.kind === "bind") return compileBind(value, inner.slot, body);
-  return compileOptMap({ value, slot: inner.slot, body, flat: b.kind === "optFlatMap" }, node);
-}
-
-/** Runs a closure in a frame of its own. */
-export function run(program: Run, env: Frame["env"]): Value {
-  return program({ env, budget: env.budget, vars: [] });
 }

@@ -14,7 +14,6 @@ import {
   timestampOf,
 } from "./time.ts";
 import {
-  CelMap,
   Duration,
   isList,
   isMap,
@@ -27,6 +26,10 @@ import {
 } from "./values.ts";
 
 const SECOND = 1_000_000_000n;
+/** Steps to convert a moment to a zone; a zone may be new, which is the dearest part. */
+const ZONE_STEPS = 1_024;
+/** Steps to read or write a time as text. */
+const TIME_TEXT_STEPS = 32;
 
 function size(f: Frame, args: readonly Value[]): Value {
   const [x] = args;
@@ -37,9 +40,7 @@ function size(f: Frame, args: readonly Value[]): Value {
   if (x instanceof Uint8Array) return BigInt(x.length);
   if (x !== undefined && isList(x)) return BigInt(x.length);
   if (x !== undefined && isMap(x)) {
-    const count = mapSize(x);
-    if (!(x instanceof CelMap)) f.budget.spend(count >>> 3);
-    return BigInt(count);
+    return BigInt(mapSize(x, f.budget));
   }
   throw wrongArguments("size", args);
 }
@@ -112,6 +113,7 @@ function toText(f: Frame, args: readonly Value[]): Value {
       return doubleText(x);
   }
   if (x instanceof Uint) return String(x.value);
+  f.budget.spend(TIME_TEXT_STEPS);
   if (x instanceof Timestamp) return formatTimestamp(x);
   if (x instanceof Duration) return formatDuration(x);
   if (!(x instanceof Uint8Array)) throw wrongArguments("string", args);
@@ -142,17 +144,21 @@ function toBool(_f: Frame, args: readonly Value[]): Value {
   throw failure("argument", `bool: not a truth value: ${JSON.stringify(text.slice(0, 40))}`);
 }
 
-function toTimestamp(_f: Frame, args: readonly Value[]): Value {
+function toTimestamp(f: Frame, args: readonly Value[]): Value {
   const [x] = args;
+  f.budget.spend(TIME_TEXT_STEPS);
   if (x instanceof Timestamp) return x;
   if (typeof x === "string") return parseTimestamp(x);
   if (typeof x === "bigint") return timestampOf(x * SECOND);
-  if (typeof x === "number" && Number.isFinite(x)) return timestampOf(BigInt(Math.round(x * 1000)) * 1_000_000n);
+  if (typeof x === "number" && Number.isFinite(x)) {
+    return timestampOf(BigInt(Math.round(x * 1000)) * 1_000_000n);
+  }
   throw wrongArguments("timestamp", args);
 }
 
-function toDuration(_f: Frame, args: readonly Value[]): Value {
+function toDuration(f: Frame, args: readonly Value[]): Value {
   const [x] = args;
+  f.budget.spend(TIME_TEXT_STEPS);
   if (x instanceof Duration) return x;
   if (typeof x === "string") return parseDuration(x);
   throw wrongArguments("duration", args);
@@ -160,7 +166,7 @@ function toDuration(_f: Frame, args: readonly Value[]): Value {
 
 function decode(f: Frame, args: readonly Value[]): Value {
   const text = textAt("base64.decode", args, 0);
-  f.budget.spend(text.length >>> 4);
+  f.budget.spend(text.length >>> 1);
   if (!/^[A-Za-z0-9+/]*={0,2}$/.test(text)) throw failure("argument", "not base64");
   try {
     return Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
@@ -173,7 +179,7 @@ function decode(f: Frame, args: readonly Value[]): Value {
 function encode(f: Frame, args: readonly Value[]): Value {
   const [x] = args;
   if (!(x instanceof Uint8Array)) throw wrongArguments("base64.encode", args);
-  f.budget.spend(x.length >>> 4);
+  f.budget.spend(x.length >>> 1);
   return base64(x);
 }
 
@@ -205,7 +211,7 @@ function getter(name: string, field: Getter, offset = 0, ofDuration?: bigint): F
       return time.nanos / ofDuration;
     }
     const zone = args.length > 1 ? textAt(name, args, 1) : undefined;
-    f.budget.spend(zone === undefined ? 8 : 256);
+    f.budget.spend(zone === undefined ? 8 : ZONE_STEPS);
     return BigInt(fieldsOf(time, zone)[field] + offset);
   });
 }

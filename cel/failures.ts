@@ -10,6 +10,9 @@ export interface Position {
   readonly end: number;
 }
 
+/** For what does not know its place: whoever calls it adds the place. */
+export const NOWHERE: Position = { start: 0, end: 0 };
+
 /** Kinds of failure that an expression can meet while it runs. */
 export type CelErrorCode = "missing" | "type" | "overload" | "range" | "argument" | "unknown";
 
@@ -34,8 +37,17 @@ export class CelError extends Error {
     if (facts.path !== undefined) this.path = facts.path;
     if (facts.hint !== undefined) this.hint = facts.hint;
     if (facts.help !== undefined) this.help = facts.help;
-    this.position = facts.position;
+    const { position } = facts;
+    // Only the two numbers: a node of the tree is a position too, and must not leave with it.
+    this.position = position && position !== NOWHERE
+      ? { start: position.start, end: position.end }
+      : undefined;
   }
+}
+
+/** A failure that is mostly absorbed unread: no `Error`, and its words are made up when it leaves. */
+export class Unread {
+  constructor(readonly tell: () => CelError) {}
 }
 
 /** The evaluation spent its budget; no operator absorbs this. */
@@ -64,8 +76,14 @@ export function failure(code: CelErrorCode, detail: string, facts: CelErrorFacts
   return error;
 }
 
+/** What leaves an evaluation: a failure in words, anything else as it is. */
+export function spoken(error: unknown): unknown {
+  return error instanceof Unread ? error.tell() : error;
+}
+
 /** The same failure, placed in the source unless it already knows its place. */
 export function located(error: unknown, at: Position): unknown {
+  if (error instanceof Unread) return new Unread(() => located(error.tell(), at) as CelError);
   if (error instanceof CelError && error.position === undefined) {
     error.position = { start: at.start, end: at.end };
   }

@@ -27,7 +27,7 @@ export function formatText(format: string, values: readonly Value[], f: Frame): 
     if (value === undefined) throw failure("argument", `format: no value for %${String(whole)}`);
     const precision = digits === undefined || digits === "" ? 6 : Number(digits);
     if (precision > PRECISION_MAX) throw failure("argument", "format: too many digits");
-    f.budget.spend(4);
+    f.budget.spend(8);
     const text = clause(String(verb), value, precision, f);
     chargeBytes(f, text.length);
     return text;
@@ -50,9 +50,9 @@ function clause(verb: string, value: Value, precision: number, f: Frame): string
     case "o":
       return inBase(value, 8, "o");
     case "x":
-      return hex(value);
+      return hex(value, f);
     case "X":
-      return hex(value).toUpperCase();
+      return hex(value, f).toUpperCase();
   }
   throw failure("argument", `format: unknown clause %${verb}`);
 }
@@ -101,7 +101,8 @@ function inBase(value: Value, base: number, verb: string): string {
   return whole.toString(base);
 }
 
-function hex(value: Value): string {
+function hex(value: Value, f: Frame): string {
+  if (typeof value === "string" || value instanceof Uint8Array) f.budget.spend(2 * value.length);
   const bytes = typeof value === "string" ? new TextEncoder().encode(value) : value;
   if (!(bytes instanceof Uint8Array)) return inBase(bytes, 16, "x");
   return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -128,7 +129,8 @@ function textOf(value: Value, f: Frame): string {
 }
 
 function mapText(map: Parameters<typeof mapKeys>[0], f: Frame): string {
-  const pairs = [...mapKeys(map)].map((key) => {
+  const pairs = [...mapKeys(map, f.budget)].map((key) => {
+    f.budget.spend(8);
     const value = lookup(map, key);
     return `${textOf(key, f)}: ${value === undefined ? "" : textOf(value, f)}`;
   });

@@ -16,7 +16,10 @@ export const FUNCTIONS: Table = new Map<string, Fn>([
   ...ROOM_FUNCTIONS,
   [
     "matches",
-    fn("string string > bool", (f, a) => matches(textAt("matches", a, 0), textAt("matches", a, 1), f)),
+    fn(
+      "string string > bool",
+      (f, a) => matches(textAt("matches", a, 0), textAt("matches", a, 1), f),
+    ),
   ],
 ]);
 

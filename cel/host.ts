@@ -2,7 +2,16 @@
 import { failure } from "./failures.ts";
 import { type Fn, type Table, textAt, wrongArguments } from "./fn.ts";
 import type { Frame } from "./frame.ts";
-import { isMap, lookup, mapKeys, mapSize, member, Optional, type Value } from "./values.ts";
+import {
+  type AnyMap,
+  isMap,
+  lookup,
+  mapKeys,
+  mapSize,
+  member,
+  Optional,
+  type Value,
+} from "./values.ts";
 
 /** What the host answers through `Env.call`, and the generic ones beside it. */
 export const HOST_FUNCTIONS: Readonly<
@@ -65,7 +74,7 @@ function sortedKeys(name: string, f: Frame, args: readonly Value[]): Value[] {
   if (map === undefined || !isMap(map)) throw wrongArguments(name, args);
   const keys: Value[] = [];
   let isSorted = true;
-  for (const key of mapKeys(map)) {
+  for (const key of mapKeys(map, f.budget)) {
     f.budget.spend(1);
     const last = keys.at(-1);
     if (last !== undefined && before(key, last)) isSorted = false;
@@ -82,12 +91,16 @@ function before(a: Value, b: Value): boolean {
   return String(a) < String(b);
 }
 
-function collect(name: string, pick: (key: Value, value: Value) => Value): Fn["run"] {
+function collect(
+  name: string,
+  steps: number,
+  pick: (key: Value, value: Value) => Value,
+): Fn["run"] {
   return (f, args) => {
     const out: Value[] = [];
     const [map] = args;
     for (const key of sortedKeys(name, f, args)) {
-      f.budget.spend(1);
+      f.budget.spend(steps);
       const value = map !== undefined && isMap(map) ? lookup(map, key) : undefined;
       if (value !== undefined) out.push(pick(key, value));
     }
@@ -98,20 +111,29 @@ function collect(name: string, pick: (key: Value, value: Value) => Value): Fn["r
 /** Methods of maps. */
 export const MAP_METHODS: Table = new Map<string, Fn>([
   ["keys", { arity: [1], gives: "list", run: (f, a) => sortedKeys("keys", f, a) }],
-  ["values", { arity: [1], gives: "list", run: collect("values", (_key, value) => value) }],
+  ["values", { arity: [1], gives: "list", run: collect("values", 1, (_key, value) => value) }],
   [
     "entries",
     {
       arity: [1],
       gives: "list",
-      run: collect("entries", (key, value) => new Map<Value, Value>([["key", key], ["entry", value]])),
+      run: collect(
+        "entries",
+        5,
+        (key, value) => new Map<Value, Value>([["key", key], ["entry", value]]),
+      ),
     },
   ],
 ]);
 
+/** The host may look at every entry of a map it is given. */
+function chargeMap(f: Frame, map: AnyMap): void {
+  f.budget.spend(1 + mapSize(map, f.budget));
+}
+
 function dispatch(name: string): Fn["run"] {
   return (f, args) => {
-    for (const arg of args) if (isMap(arg)) f.budget.spend(1 + mapSize(arg));
+    for (const arg of args) if (isMap(arg)) chargeMap(f, arg);
     if (!f.env.call) throw failure("unknown", `the function ${name}() is not available here`);
     return f.env.call(name, args);
   };

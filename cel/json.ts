@@ -3,7 +3,7 @@ import type { Json, JsonObject } from "../types.ts";
 import { Budget, failure } from "./failures.ts";
 import { formatDuration, isoMillis } from "./time.ts";
 import {
-  CelMap,
+  type AnyMap,
   Duration,
   isList,
   isMap,
@@ -60,13 +60,14 @@ function safeInteger(value: bigint): number {
 }
 
 function convertMap(
-  map: ReadonlyMap<Value, Value> | CelMap | JsonObject,
+  map: AnyMap,
   budget: Budget,
   depth: number,
 ): JsonObject {
   const out: JsonObject = {};
-  for (const key of mapKeys(map)) {
-    budget.spend(2);
+  budget.spend(2);
+  for (const key of mapKeys(map, budget)) {
+    budget.spend(4);
     const item = lookup(map, key);
     if (item !== undefined) define(out, keyText(key), convert(item, budget, depth + 1));
   }
@@ -96,7 +97,7 @@ function convertOther(value: Value, budget: Budget, depth: number): Json {
   if (value instanceof Duration) return formatDuration(value);
   if (value instanceof TypeValue) return value.typeName;
   if (value instanceof Uint8Array) {
-    budget.spend(value.length >>> 4);
+    budget.spend(value.length >>> 1);
     return base64(value);
   }
   if (value instanceof Optional) {

@@ -1,11 +1,10 @@
 /** The list functions, and the optional ones. Everything that copies a list is charged. */
-import { failure } from "./failures.ts";
+import { type Budget, failure, NOWHERE } from "./failures.ts";
 import { fn, listAt, type Table, wholeAt, wrongArguments } from "./fn.ts";
 import { chargeItems, type Frame } from "./frame.ts";
-import { arith, compare, equals } from "./operators.ts";
-import { Optional, type Value } from "./values.ts";
-
-const NOWHERE = { start: 0, end: 0 };
+import { compare, equals } from "./equality.ts";
+import { arith } from "./operators.ts";
+import { isMap, mapSize, Optional, type Value } from "./values.ts";
 
 function sort(f: Frame, args: readonly Value[]): Value {
   const list = listAt("sort", args, 0);
@@ -79,7 +78,7 @@ function extreme(name: "min" | "max") {
 
 function range(f: Frame, args: readonly Value[]): Value {
   const count = wholeAt("lists.range", args, 0);
-  f.budget.spend(Math.max(0, count));
+  f.budget.spend(2 * Math.max(0, count));
   return Array.from({ length: Math.max(0, count) }, (_, i) => BigInt(i));
 }
 
@@ -89,15 +88,13 @@ function optionalAt(name: string, args: readonly Value[], i = 0): Optional {
   throw wrongArguments(name, args);
 }
 
-function isZero(value: Value): boolean {
+function isZero(value: Value, budget: Budget): boolean {
   if (value === null || value === false || value === 0 || value === 0n || value === "") return true;
   if (Array.isArray(value)) return value.length === 0;
   if (typeof value !== "object") return false;
   if ("nanos" in value) return value.nanos === 0n;
-  if (value instanceof Map) return value.size === 0;
   if (value instanceof Uint8Array) return value.length === 0;
-  const proto: unknown = Object.getPrototypeOf(value);
-  return (proto === Object.prototype || proto === null) && Object.keys(value).length === 0;
+  return isMap(value) && mapSize(value, budget) === 0;
 }
 
 /** Methods of lists and optionals. */
@@ -138,8 +135,11 @@ export const LIST_FUNCTIONS: Table = new Map([
   ["optional.none", fn(" > optional", () => Optional.none)],
   [
     "optional.ofNonZeroValue",
-    fn("dyn > optional", (_f, [value]) =>
-      value === undefined || isZero(value) ? Optional.none : Optional.of(value)),
+    fn(
+      "dyn > optional",
+      (f, [value]) =>
+        value === undefined || isZero(value, f.budget) ? Optional.none : Optional.of(value),
+    ),
   ],
   ["lists.range", fn("num > list", range)],
 ]);

@@ -1,10 +1,9 @@
 /** The macros as closures. Every element is a step; quantifiers absorb failures, others do not. */
-import { type CelError, failure } from "./failures.ts";
+import { type Budget, type CelError, failure, type Unread } from "./failures.ts";
 import { absorb, type Frame, type Node, type Run } from "./frame.ts";
 import type { Walk } from "./scope.ts";
 import { printText } from "./print.ts";
 import {
-  CelMap,
   isList,
   isMap,
   looksLikeEntry,
@@ -27,19 +26,23 @@ export interface WalkRuns {
 }
 
 /** What a macro walks: elements of a list, keys of a map. */
-function* pairs(container: Value, w: WalkRuns): Generator<readonly [Value, Value]> {
+function* pairs(container: Value, w: WalkRuns, budget: Budget): Generator<readonly [Value, Value]> {
   if (isList(container)) {
     for (let i = 0; i < container.length; i++) yield [BigInt(i), container[i] ?? null];
   } else if (isMap(container)) {
-    for (const key of mapKeys(container)) yield [key, lookup(container, key) ?? null];
+    for (const key of mapKeys(container, budget)) yield [key, lookup(container, key) ?? null];
   } else throw noWalk(container, w);
 }
 
 function noWalk(value: Value, w: WalkRuns): CelError {
-  const error = failure("overload", `${w.walk.kind}() walks a list or a map, not ${shortTypeName(value)}`, {
-    position: w.node,
-    help: "expressions",
-  });
+  const error = failure(
+    "overload",
+    `${w.walk.kind}() walks a list or a map, not ${shortTypeName(value)}`,
+    {
+      position: w.node,
+      help: "expressions",
+    },
+  );
   if (looksLikeEntry(value)) error.hint = "An entry is {value, _meta}: walk its .value.";
   return error;
 }
@@ -49,7 +52,7 @@ export function eachElement(w: WalkRuns, f: Frame, visit: (shown: Value) => bool
   const container = w.list(f);
   const [first = 0, second] = w.slots;
   if (second !== undefined) {
-    for (const [key, value] of pairs(container, w)) {
+    for (const [key, value] of pairs(container, w, f.budget)) {
       f.budget.spend(2);
       f.vars[first] = key;
       f.vars[second] = value;
@@ -67,8 +70,7 @@ export function eachElement(w: WalkRuns, f: Frame, visit: (shown: Value) => bool
     return;
   }
   if (!isMap(container)) throw noWalk(container, w);
-  if (!(container instanceof CelMap)) f.budget.spend(1);
-  for (const key of mapKeys(container)) {
+  for (const key of mapKeys(container, f.budget)) {
     f.budget.spend(1);
     f.vars[first] = key;
     if (visit(key)) return;
@@ -87,7 +89,7 @@ export function isTrue(run: Run, f: Frame, w: WalkRuns): boolean {
 function quantifier(w: WalkRuns, stop: boolean): Run {
   const [body] = w.bodies as [Run];
   return (f) => {
-    let failed: CelError | undefined;
+    let failed: CelError | Unread | undefined;
     let isStopped = false;
     eachElement(w, f, () => {
       try {
@@ -212,11 +214,15 @@ export function compileOr(name: "or" | "orValue", base: Run, other: Run, node: N
     f.budget.spend(1);
     const optional = base(f);
     if (!(optional instanceof Optional)) {
-      throw failure("overload", `${printText(name)} wants an optional, not ${shortTypeName(optional)}`, {
-        position: node,
-        hint: `Make it one with .?member or [?index] before .${name}(…).`,
-        help: "expressions",
-      });
+      throw failure(
+        "overload",
+        `${printText(name)} wants an optional, not ${shortTypeName(optional)}`,
+        {
+          position: node,
+          hint: `Make it one with .?member or [?index] before .${name}(…).`,
+          help: "expressions",
+        },
+      );
     }
     if (optional.content !== undefined) return name === "or" ? optional : optional.content;
     return other(f);

@@ -1,11 +1,10 @@
 /** The functions under `math.`. */
-import { failure } from "./failures.ts";
+import { failure, NOWHERE } from "./failures.ts";
 import { type Fn, fn, type Table, wrongArguments } from "./fn.ts";
 import type { Frame } from "./frame.ts";
-import { compare, toInt64, toUint64 } from "./operators.ts";
+import { compare } from "./equality.ts";
+import { toInt64, toUint64 } from "./operators.ts";
 import { isList, Uint, type Value } from "./values.ts";
-
-const NOWHERE = { start: 0, end: 0 };
 
 function isNumber(value: Value | undefined): value is number | bigint | Uint {
   return typeof value === "number" || typeof value === "bigint" || value instanceof Uint;

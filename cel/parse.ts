@@ -67,12 +67,21 @@ function tooDeep(at: Position | undefined): Refusal {
 }
 
 function parseAdvice(error: ParseError): { hint?: string; help?: string } {
-  const near = error.node?.input?.slice(error.range?.start ?? 0, (error.range?.start ?? 0) + 2);
+  const start = error.range?.start ?? 0;
+  const near = error.node?.input?.slice(start, start + 4);
+  const word = /^(and|or|not)\b/.exec(near ?? "")?.[1];
+  if (word !== undefined) {
+    const sign = word === "and" ? "&&" : word === "or" ? "||" : "!";
+    return { hint: `Write ${word} as ${sign}.`, help: "expressions" };
+  }
   if (near?.startsWith("=")) return { hint: "Equality is ==.", help: "expressions" };
   if (near?.startsWith("&")) return { hint: "And is &&.", help: "expressions" };
   if (near?.startsWith("|")) return { hint: "Or is ||.", help: "expressions" };
   if (near?.startsWith("$") || near?.startsWith("{")) {
-    return { hint: "An expression names parameters as params.x, without ${}.", help: "expressions" };
+    return {
+      hint: "An expression names parameters as params.x, without ${}.",
+      help: "expressions",
+    };
   }
   return { help: "expressions" };
 }

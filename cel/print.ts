@@ -46,13 +46,7 @@ export function print(node: Node, rewrites?: ReadonlyMap<Node, Rewrite>): string
 }
 
 function precedence(node: Node): number {
-  if (node.op === "value" && isNegative(node.args)) return 8;
   return PRECEDENCE[node.op] ?? PRIMARY;
-}
-
-function isNegative(value: unknown): boolean {
-  return (typeof value === "bigint" && value < 0n) ||
-    (typeof value === "number" && (value < 0 || Object.is(value, -0)));
 }
 
 type Part = (node: Node, level: number) => string;
@@ -85,18 +79,12 @@ function printPlain(node: Node, part: Part): string {
     case "!_":
       return `!${part(node.args, 8)}`;
     case "-_":
-      return printMinus(node.args, part);
+      return `-${part(node.args, 8)}`;
     default: {
       const level = precedence(node);
       return `${part(node.args[0], level)} ${node.op} ${part(node.args[1], level + 1)}`;
     }
   }
-}
-
-/** `--x` and `-1` read as something else, so what starts like them is bracketed. */
-function printMinus(operand: Node, part: Part): string {
-  const text = part(operand, 8);
-  return text.startsWith("-") ? `-(${text})` : `-${text}`;
 }
 
 function printLiteral(value: unknown): string {
@@ -110,9 +98,8 @@ function printLiteral(value: unknown): string {
 }
 
 function printDouble(value: number): string {
-  const text = Object.is(value, -0) ? "-0" : String(value);
-  if (/^-?\d+$/.test(text)) return `${text}.0`;
-  return text.replace("e+", "e");
+  const text = String(value);
+  return /^\d+$/.test(text) ? `${text}.0` : text;
 }
 
 function byteEscape(byte: number): string {
@@ -120,14 +107,25 @@ function byteEscape(byte: number): string {
   return isPlain ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, "0")}`;
 }
 
+const ESCAPES: ReadonlyMap<string, string> = new Map([
+  ['"', '\\"'],
+  ["\\", "\\\\"],
+  ["\x07", "\\a"],
+  ["\b", "\\b"],
+  ["\f", "\\f"],
+  ["\n", "\\n"],
+  ["\r", "\\r"],
+  ["\t", "\\t"],
+  ["\v", "\\v"],
+]);
+
 /** A text as a literal of the language. */
 export function printText(text: string): string {
   let out = '"';
   for (const char of text) {
     const code = char.codePointAt(0) ?? 0;
-    if (char === '"' || char === "\\") out += `\\${char}`;
-    else if (char === "\n") out += "\\n";
-    else if (char === "\t") out += "\\t";
+    const escaped = ESCAPES.get(char);
+    if (escaped !== undefined) out += escaped;
     else if (code < 0x20 || code === 0x7f || code === 0x2028 || code === 0x2029) {
       out += `\\u${code.toString(16).padStart(4, "0")}`;
     } else out += char;

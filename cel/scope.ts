@@ -35,7 +35,14 @@ export function namespaceOf(node: Node, isVariable: (name: string) => boolean): 
 
 /** Macros that walk a list or map, with how many variables and expressions they take. */
 export interface Walk {
-  readonly kind: "all" | "exists" | "exists_one" | "map" | "filter" | "transformList" | "transformMap";
+  readonly kind:
+    | "all"
+    | "exists"
+    | "exists_one"
+    | "map"
+    | "filter"
+    | "transformList"
+    | "transformMap";
   readonly list: Node;
   readonly names: readonly string[];
   /** Filter first, when the macro has one, then what it computes. */

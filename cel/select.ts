@@ -1,7 +1,7 @@
 /** Member and index access, `has()`, and the path that a failure names. */
 import type { Position } from "./failures.ts";
-import { failure, located } from "./failures.ts";
-import { absorb, type Frame, type Node, type Run } from "./frame.ts";
+import { type CelError, failure, Unread } from "./failures.ts";
+import { chargeKey, type Node, type Run } from "./frame.ts";
 import {
   isList,
   isMap,
@@ -50,24 +50,40 @@ export function pathOf(node: Node): (string | null)[] {
   }
 }
 
+/** How deep below each root the entries lie. */
+const ENTRY_DEPTH: Readonly<Record<string, number>> = {
+  state: 3,
+  views: 2,
+  agents: 2,
+  actions: 2,
+  memory: 2,
+};
+
 /** `missing`, with the whole path and the two ways to guard it. */
-export function missing(segments: readonly (string | null)[], at: Position): Error {
+function missingPath(segments: readonly (string | null)[], at: Position): CelError {
   const path = pathText(segments);
   const last = segments.at(-1);
+  const before = pathText(segments.slice(0, -1));
+  const isEntry = ENTRY_DEPTH[segments[0] ?? ""] === segments.length;
+  const rest = isEntry ? ".value.orValue(…)" : ".orValue(…)";
+  const key = JSON.stringify(last ?? "…");
   return failure("missing", `${path} is missing`, {
     path,
     position: at,
     hint: last !== null && last !== undefined && IDENTIFIER.test(last)
-      ? `Guard it with has(${path}), or read it as ${
-        pathText(segments.slice(0, -1))
-      }.?${last}.orValue(…).`
-      : "Guard it with `in`, or read it with [?…].orValue(…).",
+      ? `Guard it with has(${path}), or read it as ${before}.?${last}${rest}.`
+      : `Guard it with ${key} in ${before}, or read it as ${before}[?${key}]${rest}.`,
     help: "expressions",
   });
 }
 
-function noMember(value: Value, node: Node, key: string): Error {
-  if (value === null) return missing([...pathOf(node).slice(0, -1), key], node);
+/** `missing`, in words only when it is read: most are absorbed. */
+export function missing(segments: () => readonly (string | null)[], at: Position): Unread {
+  return new Unread(() => missingPath(segments(), at));
+}
+
+function noMember(value: Value, node: Node, key: string): CelError | Unread {
+  if (value === null) return missing(() => [...pathOf(node).slice(0, -1), key], node);
   const error = failure("type", `${shortTypeName(value)} has no member ${JSON.stringify(key)}`, {
     position: node,
   });
@@ -87,15 +103,15 @@ export function select(value: Value, key: string, node: Node): Value | undefined
   throw noMember(value, node, key);
 }
 
-function absent(value: Value, key: string, node: Node): Error {
-  const error = missing([...pathOf(node).slice(0, -1), key], node);
-  if (looksLikeEntry(value)) {
-    Object.assign(error, {
-      hint: `An entry is {value, _meta}: did you mean .value.${key}?`,
-      help: "wrapped_entries",
-    });
-  }
-  return error;
+function absent(value: Value, key: string, node: Node): Unread {
+  return new Unread(() => {
+    const error = missingPath([...pathOf(node).slice(0, -1), key], node);
+    if (looksLikeEntry(value)) {
+      error.hint = `An entry is {value, _meta}: did you mean .value.${key}?`;
+      error.help = "wrapped_entries";
+    }
+    return error;
+  });
 }
 
 /** A chain of plain members from a root variable: the commonest shape, in one closure. */
@@ -104,7 +120,7 @@ export function compilePath(root: string, keys: readonly string[], nodes: readon
   return (f) => {
     f.budget.spend(cost);
     const base = f.env.root(root);
-    if (base === undefined) throw missing([root], nodes[0] ?? { start: 0, end: 0 });
+    if (base === undefined) throw missing(() => [root], nodes[0] ?? { start: 0, end: 0 });
     let value: Value = base;
     for (let i = 0; i < keys.length; i++) {
       const key = keys[i] as string;
@@ -147,7 +163,7 @@ export function at(value: Value, index: Value, node: Node): Value | undefined {
     if (value.content === undefined) return value;
     return Optional.from(at(value.content, index, node));
   }
-  if (value === null) throw missing(withIndex(node, index), node);
+  if (value === null) throw missing(() => withIndex(node, index), node);
   throw failure("type", `${shortTypeName(value)} has no elements`, { position: node });
 }
 
@@ -169,9 +185,10 @@ export function compileIndex(base: Run, index: Run, node: Node): Run {
   return (f) => {
     f.budget.spend(1);
     const value = base(f), key = index(f);
+    chargeKey(f, key);
     const found = at(value, key, node);
     if (found !== undefined) return found;
-    if (!isList(value)) throw missing(withIndex(node, key), node);
+    if (!isList(value)) throw missing(() => withIndex(node, key), node);
     throw failure("range", `index ${String(key)} is out of range: the list has ${value.length}`, {
       position: node,
       path: pathText(withIndex(node, key)),
@@ -184,6 +201,7 @@ export function compileOptional(base: Run, index: Run, node: Node): Run {
   return (f) => {
     f.budget.spend(1);
     const value = base(f), key = index(f);
+    chargeKey(f, key);
     const inner = value instanceof Optional ? value.content : value;
     if (inner === undefined || inner === null) return Optional.none;
     if (typeof key === "string" && node.op === ".?") return Optional.from(select(inner, key, node));
@@ -200,13 +218,4 @@ export function compileHas(base: Run, key: string, node: Node): Run {
     if (inner === undefined || inner === null) return false;
     return select(inner, key, node) !== undefined;
   };
-}
-
-/** Runs a part and gives its failure instead of throwing it. */
-export function attempt(run: Run, f: Frame, at: Position): Value | Error {
-  try {
-    return run(f);
-  } catch (error) {
-    return located(absorb(f, error), at) as Error;
-  }
 }

@@ -59,7 +59,8 @@ function indexOf(f: Frame, args: readonly Value[]): Value {
 
 function lastIndexOf(f: Frame, args: readonly Value[]): Value {
   const text = textAt("lastIndexOf", args, 0), part = textAt("lastIndexOf", args, 1);
-  chargeSearch(f, text, part);
+  // Backwards the engine compares the part at every place.
+  f.budget.spend((text.length >>> 5) + Math.ceil(text.length * part.length / 48));
   const size = codePoints(text);
   const from = args.length > 2 ? wholeAt("lastIndexOf", args, 2) : size;
   if (from < 0 || from > size) throw outOfRange("lastIndexOf", from);
@@ -138,18 +139,20 @@ function reverse(f: Frame, args: readonly Value[]): Value {
 function ascii(shift: (text: string) => string, pattern: RegExp, name: string) {
   return fn("string > string", (f, args) => {
     const text = textAt(name, args, 0);
-    f.budget.spend(text.length >>> 3);
+    f.budget.spend(text.length >>> 4);
+    if (/^[\0-\x7f]*$/.test(text)) return shift(text);
+    f.budget.spend(text.length >>> 1);
     return text.replace(pattern, shift);
   });
 }
 
-const SPACE = /^[\s\u0085\u180e]+|[\s\u0085\u180e]+$/g;
+const SPACE = /^\p{White_Space}$/u;
 
 function trim(f: Frame, args: readonly Value[]): Value {
   const text = textAt("trim", args, 0);
   f.budget.spend(text.length >>> 5);
   let start = 0, end = text.length;
-  const isSpace = (i: number) => (SPACE.lastIndex = 0, SPACE.test(text.charAt(i)));
+  const isSpace = (i: number) => SPACE.test(text.charAt(i));
   while (start < end && isSpace(start)) start++;
   while (end > start && isSpace(end - 1)) end--;
   f.budget.spend((start + text.length - end) >>> 1);
@@ -159,6 +162,7 @@ function trim(f: Frame, args: readonly Value[]): Value {
 function search(name: "contains" | "startsWith" | "endsWith") {
   return fn("string string > bool", (f, args) => {
     const text = textAt(name, args, 0), part = textAt(name, args, 1);
+    if (name !== "contains") chargeBytes(f, 2 * part.length);
     if (name === "startsWith") return text.startsWith(part);
     if (name === "endsWith") return text.endsWith(part);
     chargeSearch(f, text, part);
@@ -173,7 +177,10 @@ export const STRING_METHODS: Table = new Map([
   ["endsWith", search("endsWith")],
   [
     "matches",
-    fn("string string > bool", (f, a) => matches(textAt("matches", a, 0), textAt("matches", a, 1), f)),
+    fn(
+      "string string > bool",
+      (f, a) => matches(textAt("matches", a, 0), textAt("matches", a, 1), f),
+    ),
   ],
   ["charAt", fn("string num > string", charAt)],
   ["indexOf", fn("string string num? > int", indexOf)],
@@ -202,7 +209,7 @@ export const STRING_FUNCTIONS: Table = new Map([
     "strings.quote",
     fn("string > string", (f, a) => {
       const text = textAt("strings.quote", a, 0);
-      f.budget.spend(text.length >>> 2);
+      f.budget.spend(text.length);
       return printText(text);
     }),
   ],

@@ -42,7 +42,8 @@ export function parseTimestamp(text: string): Timestamp {
   const date = new Date(0);
   date.setUTCFullYear(year ?? 0, (month ?? 1) - 1, day ?? 1);
   date.setUTCHours(hour ?? 0, minute ?? 0, second ?? 0);
-  const isReal = date.getUTCMonth() + 1 === month && date.getUTCDate() === day &&
+  // A day that the month lacks moves the month.
+  const isReal = date.getUTCMonth() + 1 === month &&
     date.getUTCHours() === hour && date.getUTCMinutes() === minute &&
     date.getUTCSeconds() === second && number(9) < 24 && number(10) < 60;
   if (!isReal) throw bad();
@@ -67,7 +68,9 @@ export function parseDuration(text: string): Duration {
     failure("argument", `not a duration: ${JSON.stringify(text.slice(0, 40))}`, {
       hint: 'A duration is text such as "90s", "1h30m" or "250ms".',
     });
-  if (text.length > 64 || !/^[+-]?(?:0|(?:(?:\d+\.?\d*|\.\d+)(?:h|ms|m|s|us|µs|ns))+)$/.test(text)) {
+  if (
+    text.length > 64 || !/^[+-]?(?:0|(?:(?:\d+\.?\d*|\.\d+)(?:h|ms|m|s|us|µs|ns))+)$/.test(text)
+  ) {
     throw bad();
   }
   let nanos = 0n;

@@ -3,6 +3,7 @@
  * plain data are ever seen: an object of any other class is foreign and refused.
  */
 import type { JsonObject } from "../types.ts";
+import type { Budget } from "./failures.ts";
 
 /** An unsigned 64-bit integer. */
 export class Uint {
@@ -81,7 +82,7 @@ export function isPlain(value: Value): value is JsonObject {
 }
 
 /** True for every kind of map. */
-export function isMap(value: Value): value is ReadonlyMap<Value, Value> | CelMap | JsonObject {
+export function isMap(value: Value): value is AnyMap {
   return value instanceof CelMap || value instanceof Map || isPlain(value);
 }
 
@@ -139,23 +140,27 @@ export function member(map: Value, key: string): Value | undefined {
   return map instanceof Map ? (map as ReadonlyMap<Value, Value>).get(key) : undefined;
 }
 
-/** Keys of a map, in its own order. */
-export function mapKeys(map: ReadonlyMap<Value, Value> | CelMap | JsonObject): Iterable<Value> {
+/** Every kind of map. */
+export type AnyMap = ReadonlyMap<Value, Value> | CelMap | JsonObject;
+
+/** Keys of a map, in its own order; those of a plain object are charged, it lists them at once. */
+export function mapKeys(map: AnyMap, budget: Budget): Iterable<Value> {
   if (map instanceof CelMap || map instanceof Map) return map.keys();
-  return Object.keys(map);
+  const keys = Object.keys(map);
+  budget.spend(keys.length);
+  return keys;
 }
 
-/** How many entries a map has. */
-export function mapSize(map: ReadonlyMap<Value, Value> | CelMap | JsonObject): number {
+/** How many entries a map has; a plain object is charged, it has to count. */
+export function mapSize(map: AnyMap, budget: Budget): number {
   if (map instanceof CelMap || map instanceof Map) return map.size;
-  return Object.keys(map).length;
+  const { length } = Object.keys(map);
+  budget.spend(length);
+  return length;
 }
 
 /** The value at any key of a map; `undefined` when there is none. */
-export function lookup(
-  map: ReadonlyMap<Value, Value> | CelMap | JsonObject,
-  key: Value,
-): Value | undefined {
+export function lookup(map: AnyMap, key: Value): Value | undefined {
   if (typeof key === "string") return member(map, key);
   if (!(map instanceof Map)) return undefined;
   const canonical = mapKey(key);

@@ -3,6 +3,7 @@
  * when they come up, so that replacing an entry costs one push.
  */
 import { dueAt } from "../timers.ts";
+import { Heap } from "./heap.ts";
 import type { Entry, Millis } from "../types.ts";
 
 /** The three clocks of an entry. */
@@ -18,7 +19,7 @@ type CurrentDue = (cell: string, slot: Slot) => Millis | undefined;
 
 /** The timers of a room. */
 export class TimerIndex {
-  #heap: Due[] = [];
+  readonly #heap = new Heap<Due>();
   readonly #ticking = new Map<string, Set<string>>();
   #armed = 0;
 
@@ -61,9 +62,9 @@ export class TimerIndex {
 
   /** The next instant at which something is still due. */
   nextDue(current: CurrentDue): Millis | undefined {
-    for (let top = this.#heap[0]; top; top = this.#heap[0]) {
+    for (let top = this.#heap.peek(); top; top = this.#heap.peek()) {
       if (current(top.cell, top.slot) === top.at) return top.at;
-      this.pop();
+      this.#heap.pop();
     }
     return undefined;
   }
@@ -71,8 +72,8 @@ export class TimerIndex {
   /** Takes out everything due at exactly `at`, in the order of cells. */
   takeDue(at: Millis, current: CurrentDue): [cell: string, slot: Slot][] {
     const found = new Map<string, Due>();
-    while (this.#heap[0] && this.#heap[0].at <= at) {
-      const due = this.pop();
+    for (let due = this.#heap.peek(); due && due.at <= at; due = this.#heap.peek()) {
+      this.#heap.pop();
       if (current(due.cell, due.slot) === due.at) found.set(`${due.cell}\u0000${due.slot}`, due);
     }
     for (const due of found.values()) this.push(due.at, due.cell, due.slot);
@@ -83,32 +84,6 @@ export class TimerIndex {
   }
 
   private push(at: Millis | undefined, cell: string, slot: Slot): void {
-    if (at === undefined) return;
-    const heap = this.#heap;
-    let i = heap.length;
-    heap.push({ at, cell, slot });
-    while (i > 0) {
-      const parent = (i - 1) >> 1;
-      if (heap[parent]!.at <= heap[i]!.at) break;
-      [heap[parent], heap[i]] = [heap[i]!, heap[parent]!];
-      i = parent;
-    }
-  }
-
-  private pop(): Due {
-    const heap = this.#heap;
-    const top = heap[0]!;
-    const last = heap.pop()!;
-    if (heap.length === 0) return top;
-    heap[0] = last;
-    for (let i = 0;;) {
-      const left = 2 * i + 1, right = left + 1;
-      let least = i;
-      if (left < heap.length && heap[left]!.at < heap[least]!.at) least = left;
-      if (right < heap.length && heap[right]!.at < heap[least]!.at) least = right;
-      if (least === i) return top;
-      [heap[least], heap[i]] = [heap[i]!, heap[least]!];
-      i = least;
-    }
+    if (at !== undefined) this.#heap.push({ at, cell, slot });
   }
 }

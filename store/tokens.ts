@@ -260,15 +260,6 @@ export async function revokeTree(store: Store, id: string, at: Millis): Promise<
   return (rows ?? []).length > 0;
 }
 
-/** Marks a refresh secret as used; true for the one caller that came first. */
-export async function consumeSecret(store: Store, hash: string, at: Millis): Promise<boolean> {
-  const [rows] = await store.run([{
-    sql: "UPDATE token_secret SET used_at = :at WHERE hash = :hash AND used_at IS NULL RETURNING hash",
-    args: { hash, at },
-  }]);
-  return (rows ?? []).length > 0;
-}
-
 /** Members of a room. */
 export async function listMembers(
   store: Store,
@@ -314,4 +305,54 @@ export async function removeMember(store: Store, room: string, user: string, at:
     },
   ]);
   return (rows ?? []).length > 0;
+}
+
+/** Sets a grant's scope and label if its scope is still the one that was read; false when it is not. */
+export async function replaceScope(
+  store: Store,
+  id: string,
+  from: string,
+  to: string,
+  label: string | null,
+): Promise<boolean> {
+  const [rows] = await store.run([{
+    sql: `UPDATE token_grant SET scope = :to, label = :label
+      WHERE id = :id AND scope = :from AND revoked_at IS NULL RETURNING id`,
+    args: { id, from, to, label },
+  }]);
+  return (rows ?? []).length > 0;
+}
+
+/**
+ * Uses a refresh secret once: its successors take its place, the grant lives on, the access
+ * secret it came with ends. All in one transaction; false for all but the first.
+ */
+export async function rotateSecret(
+  store: Store,
+  hash: string,
+  successors: readonly SecretRow[],
+  now: Millis,
+  grantEndsAt: Millis,
+): Promise<boolean> {
+  const unused = "EXISTS (SELECT 1 FROM token_secret WHERE hash = :used_hash AND used_at IS NULL)";
+  const grant = successors[0]!.grantId;
+  const results = await store.run([
+    {
+      sql: `DELETE FROM token_secret WHERE grant_id = :grant AND kind = 'access' AND ${unused}`,
+      args: { grant, used_hash: hash },
+    },
+    ...successors.map(insertSecret).map((s) => ({
+      sql: `${s.sql} AND ${unused}`,
+      args: { ...s.args, used_hash: hash },
+    })),
+    {
+      sql: `UPDATE token_grant SET expires_at = :ends WHERE id = :grant AND ${unused}`,
+      args: { grant, ends: grantEndsAt, used_hash: hash },
+    },
+    {
+      sql: "UPDATE token_secret SET used_at = :now WHERE hash = :hash AND used_at IS NULL RETURNING hash",
+      args: { hash, now },
+    },
+  ]);
+  return (results.at(-1) ?? []).length > 0;
 }

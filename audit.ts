@@ -1,0 +1,230 @@
+/** The log: pages and history as one reader sees them, and the proof that it holds together. */
+import { type Acting } from "./auth.ts";
+import type { ContextQuery } from "./context/query.ts";
+import type { HotRoom } from "./engine/hot.ts";
+import { rowsOf } from "./engine/rows.ts";
+import { SyncError } from "./errors.ts";
+import { AUDIT_RECORDS } from "./limits.ts";
+import { canReadScope } from "./policy.ts";
+import { hashOf, shownTo } from "./record.ts";
+import { Room } from "./room.ts";
+import type { LogFilter, Store } from "./store.ts";
+import type { Json, JsonObject, LogRecord, Write } from "./types.ts";
+
+/** A record as its reader sees it. */
+export function showRecord(room: Room, acting: Acting, record: LogRecord, proof = false): JsonObject {
+  return shownTo(record, {
+    own: acting.isAdmin && !acting.isBorrowed || (acting.agent !== "" && record.agent === acting.agent),
+    canRead: (write: Write) => canReadScope(room, acting.agent, acting.seesAll, write.scope),
+  }, proof);
+}
+
+/** A page of the log. */
+export async function readLogPage(
+  store: Store,
+  hot: HotRoom,
+  acting: Acting,
+  filter: LogFilter,
+  upTo: number,
+  proof: boolean,
+): Promise<JsonObject> {
+  const { room } = hot;
+  const limit = filter.limit ?? AUDIT_RECORDS;
+  mustReadScope(room, acting, filter.scope);
+  const records = await store.readLog(room.uid, { ...filter, limit: limit + 1, upTo });
+  const total = await store.countLog(room.uid, { ...countable(filter), upTo });
+  const page = records.slice(0, limit);
+  const last = page.at(-1);
+  return {
+    records: page.map((record) => showRecord(room, acting, record, proof)),
+    head: upTo,
+    total,
+    returned: page.length,
+    ...(records.length > limit && last ? { next_after: last.seq } : {}),
+  };
+}
+
+function countable({ after: _after, limit: _limit, ...filter }: LogFilter): LogFilter {
+  return filter;
+}
+
+function mustReadScope(room: Room, acting: Acting, scope: string | undefined): void {
+  if (scope === undefined || canReadScope(room, acting.agent, acting.seesAll, scope)) return;
+  throw new SyncError("scope_denied", `The caller may not read the scope "${scope}".`, { scope });
+}
+
+/** The writes to a key, or to the keys of a prefix, oldest first. */
+export async function readHistory(
+  store: Store,
+  hot: HotRoom,
+  acting: Acting,
+  wanted: { scope: string; key?: string; prefix?: string; after?: number; limit: number },
+  upTo: number,
+): Promise<JsonObject> {
+  const { room } = hot;
+  const scope = wanted.scope === "self" ? acting.agent : wanted.scope;
+  mustReadScope(room, acting, scope);
+  const { key, prefix, after, limit } = wanted;
+  const filter: LogFilter = {
+    scope,
+    ...(key === undefined ? {} : { key }),
+    ...(prefix === undefined ? {} : { prefix }),
+  };
+  const records = await store.readLog(room.uid, {
+    ...filter,
+    ...(after === undefined ? {} : { after }),
+    limit: limit + 1,
+    upTo,
+  });
+  const total = await store.countLog(room.uid, { ...filter, upTo });
+  const page = records.slice(0, limit);
+  const fits = (write: Write): boolean =>
+    write.scope === scope && (key === undefined ? write.key.startsWith(prefix ?? "") : write.key === key);
+  const entries = page.flatMap((record) =>
+    (record.writes ?? []).filter(fits).map((write): JsonObject => ({
+      seq: record.seq,
+      ts: record.ts,
+      agent: record.agent,
+      action: record.action ?? record.kind,
+      ...(key === undefined ? { key: write.key } : {}),
+      op: write.op,
+      value: write.value,
+      revision: write.revision,
+      version: write.version,
+    }))
+  );
+  const last = page.at(-1);
+  return {
+    scope: wanted.scope,
+    ...(key === undefined ? { prefix: prefix ?? "" } : { key }),
+    entries,
+    total,
+    returned: page.length,
+    ...(records.length > limit && last ? { next_after: last.seq } : {}),
+  };
+}
+
+/** What `include=_audit` adds: the newest records, by seq. */
+export async function auditScope(
+  store: Store,
+  hot: HotRoom,
+  acting: Acting,
+  upTo: number,
+): Promise<JsonObject> {
+  const records = await store.readLog(hot.room.uid, { upTo, limit: AUDIT_RECORDS, newestFirst: true });
+  const scope: JsonObject = {};
+  for (const record of records.reverse()) scope[String(record.seq)] = showRecord(hot.room, acting, record);
+  return scope;
+}
+
+/** Invocations in the form of messages, for readers that ask for them by kind. */
+export async function invocationMessages(
+  store: Store,
+  hot: HotRoom,
+  acting: Acting,
+  query: ContextQuery,
+  upTo: number,
+): Promise<JsonObject> {
+  const { after, limit, from } = query.messages;
+  const filter: LogFilter = { kind: "invoke", upTo, ...(from === undefined ? {} : { agent: from }) };
+  const isForward = after !== undefined;
+  const records = await store.readLog(hot.room.uid, {
+    ...filter,
+    ...(isForward ? { after } : { newestFirst: true }),
+    limit: limit + 1,
+  });
+  const isMore = records.length > limit;
+  const page = records.slice(0, limit);
+  if (!isForward) page.reverse();
+  const recent = page.map((record) => invocationMessage(hot.room, acting, record));
+  const last = page.at(-1);
+  return {
+    recent,
+    total: await store.countLog(hot.room.uid, filter),
+    returned: recent.length,
+    ...(isForward && isMore && last ? { next_after: last.seq } : {}),
+  };
+}
+
+function invocationMessage(room: Room, acting: Acting, record: LogRecord): JsonObject {
+  const shown = showRecord(room, acting, record);
+  const params = shown["params"] as JsonObject | undefined;
+  const isHidden = params !== undefined && typeof params["hidden"] === "string";
+  const given = params && !isHidden
+    ? Object.entries(params).map(([name, value]) => `${name}=${JSON.stringify(value)}`).join(", ")
+    : "";
+  return {
+    seq: record.seq,
+    ts: record.ts,
+    from: record.agent,
+    kind: "action_invocation",
+    body: `${record.action}(${given})`,
+    action: record.action ?? null,
+    ...(params === undefined ? {} : { params }),
+    ...(shown["writes"] === undefined ? {} : { writes: shown["writes"] }),
+  };
+}
+
+/** How many records `verify` holds at once. */
+const VERIFY_STEP = 1_000;
+
+/**
+ * Checks the chain and the fold: every hash, that each record names the one before, and that
+ * folding the log gives exactly the live state and its tables.
+ */
+export async function verifyRoom(store: Store, hot: HotRoom, upTo: number): Promise<JsonObject> {
+  const live = hot.room;
+  const room = new Room(live.uid, live.id, live.createdAt, live.base, live.forkedFrom);
+  let records = 0;
+  for (let after = 0; after < upTo;) {
+    const page = await store.readLog(live.uid, { after, upTo, limit: VERIFY_STEP });
+    if (page.length === 0) return broken(after + 1, "the record is missing", records, upTo);
+    for (const record of page) {
+      const fault = faultOf(room, record);
+      if (fault) return broken(record.seq, fault, records, upTo);
+      room.apply(record);
+      room.hash = record.hash;
+      records++;
+    }
+    after = page.at(-1)!.seq;
+    await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+  const difference = live.head === upTo && hot.durable === upTo ? firstDifference(room, live) : undefined;
+  if (difference !== undefined) {
+    return { ...broken(upTo, `the fold differs from the live state at ${difference}`, records, upTo) };
+  }
+  return { ok: true, records, base: null, head: upTo, hash: room.hash };
+}
+
+function broken(seq: number, detail: string, records: number, head: number): JsonObject {
+  return { ok: false, seq, detail, records, head };
+}
+
+function faultOf(room: Room, record: LogRecord): string | undefined {
+  if (record.seq !== room.head + 1) return `the record ${room.head + 1} is missing`;
+  if (record.prev !== room.hash) return "prev is not the hash of the record before";
+  if (hashOf(record) !== record.hash) return "the hash does not fit the record";
+  return undefined;
+}
+
+/** The first entry in which two rooms differ, as `scope.key`. */
+export function firstDifference(a: Room, b: Room): string | undefined {
+  const rowsA = rowsOf(a), rowsB = rowsOf(b);
+  for (const [cell, row] of rowsA) {
+    const other = rowsB.get(cell);
+    if (!other || other.value !== row.value || sortedMeta(other.meta) !== sortedMeta(row.meta)) {
+      return `${row.scope}.${row.key}`;
+    }
+  }
+  for (const [cell, row] of rowsB) if (!rowsA.has(cell)) return `${row.scope}.${row.key}`;
+  return undefined;
+}
+
+function sortedMeta(text: string): string {
+  const sort = (value: Json): Json => {
+    if (value === null || typeof value !== "object") return value;
+    if (Array.isArray(value)) return value.map(sort);
+    return Object.fromEntries(Object.keys(value).sort().map((key) => [key, sort(value[key]!)]));
+  };
+  return JSON.stringify(sort(JSON.parse(text) as Json));
+}

@@ -1,0 +1,271 @@
+/**
+ * A credential becomes a principal, and a principal the agent it acts as. Secrets are hashed
+ * before they are looked up; what was found is kept until anything about tokens changes.
+ */
+import { sha256 } from "./canonical.ts";
+import { type Config, isLoopbackName } from "./config.ts";
+import { SyncError } from "./errors.ts";
+import type { Moment } from "./engine.ts";
+import {
+  type Access,
+  accessTo,
+  authenticationRequired,
+  type Elevate,
+  mustReach,
+  type Principal,
+  type Verb,
+} from "./policy.ts";
+import type { Room } from "./room.ts";
+import type { Store } from "./store.ts";
+import { findEmbodiments, findRoles, findUsername, touchGrants } from "./store/tokens.ts";
+import { findLivingLineage, findToken, type Grant, hashSecret } from "./tokens.ts";
+import { LEVEL, type Millis } from "./types.ts";
+
+/** What is kept of a token that was looked up. */
+interface Known {
+  readonly principal: Principal;
+  readonly expiresAt: Millis | null;
+}
+
+const KNOWN_MAX = 20_000;
+
+/** The facts of a request that decide whether it counts as made on the machine itself. */
+export interface RequestFacts {
+  readonly authorization: string | undefined;
+  readonly host: string | undefined;
+  readonly origin: string | undefined;
+  readonly isForwarded: boolean;
+}
+
+/** Who calls. */
+export class Auth {
+  readonly #known = new Map<string, Known>();
+  readonly #used = new Map<string, Millis>();
+  readonly #onForget = new Set<() => void>();
+  /** Counts up whenever rights may have changed. */
+  generation = 0;
+
+  constructor(
+    private readonly store: Store,
+    private readonly config: Config,
+    private readonly now: () => Millis,
+  ) {}
+
+  /** Forgets what was looked up: called whenever a token, scope, role or embodiment changes. */
+  forget(): void {
+    this.#known.clear();
+    this.generation++;
+    for (const listener of this.#onForget) listener();
+  }
+
+  /** Tells when rights may have changed: waits and streams judge theirs again. */
+  onForget(listener: () => void): void {
+    this.#onForget.add(listener);
+  }
+
+  /** The principal of a request. Throws `invalid_token` for a credential that opens nothing. */
+  async principal(request: RequestFacts): Promise<Principal> {
+    const isOpen = this.isOpen(request);
+    if (request.authorization === undefined) return nobody(isOpen);
+    const secret = bearer(request.authorization);
+    const principal = await this.bySecret(secret);
+    return principal.isOpen === isOpen ? principal : { ...principal, isOpen };
+  }
+
+  /** The principal behind a token. Throws `invalid_token`. */
+  async bySecret(secret: string): Promise<Principal> {
+    const key = hashSecret(secret);
+    const now = this.now();
+    const known = this.store.db.isShared ? undefined : this.#known.get(key);
+    if (known && (known.expiresAt === null || known.expiresAt > now)) {
+      this.#used.set(known.principal.lineage[0]!.id, now);
+      return known.principal;
+    }
+    const found = await findToken(this.store, secret, now);
+    if (!found) throw invalidToken();
+    const principal = await this.principalOf(found.lineage);
+    if (this.#known.size >= KNOWN_MAX) this.#known.clear();
+    const ends = [found.expiresAt, ...found.lineage.map((grant) => grant.expiresAt)].filter((at) => at !== null);
+    this.#known.set(key, { principal, expiresAt: ends.length > 0 ? Math.min(...ends) : null });
+    return principal;
+  }
+
+  private async principalOf(lineage: readonly Grant[]): Promise<Principal> {
+    const [grant] = lineage;
+    const username = grant!.user === null ? undefined : await findUsername(this.store, grant!.user);
+    const roles = grant!.user === null ? new Map() : await findRoles(this.store, grant!.user);
+    const embodied = new Map<string, string[]>();
+    for (const { room, agent } of await findEmbodiments(this.store, grant!.id)) {
+      embodied.set(room, [...embodied.get(room) ?? [], agent]);
+    }
+    return {
+      lineage,
+      ...(username === undefined ? {} : { user: { id: grant!.user!, username } }),
+      roles,
+      embodied,
+      isOpen: false,
+    };
+  }
+
+  /** The same principal as it stands now. Throws `invalid_token` when its grant has ended. */
+  async again(principal: Principal): Promise<Principal> {
+    const [grant] = principal.lineage;
+    if (!grant) return principal;
+    const lineage = await findLivingLineage(this.store, grant.id, this.now());
+    if (!lineage) throw invalidToken();
+    return { ...await this.principalOf(lineage), isOpen: principal.isOpen };
+  }
+
+  /** Writes down when tokens were last used. */
+  async flushUses(): Promise<void> {
+    if (this.#used.size === 0) return;
+    const uses = [...this.#used];
+    this.#used.clear();
+    await touchGrants(this.store, uses);
+  }
+
+  /** Counts a request as open: made on the machine itself, through no proxy and from no other page? */
+  private isOpen(request: RequestFacts): boolean {
+    if (this.config.roomCreation === "open") return true;
+    if (this.config.roomCreation === "token") return false;
+    if (!this.config.isLoopback || !this.config.isLocalOrigin || request.isForwarded) return false;
+    if (request.host === undefined || !isLoopbackName(request.host)) return false;
+    return request.origin === undefined || request.origin === `http://${request.host}` ||
+      request.origin === this.config.origin;
+  }
+}
+
+/** A caller without a credential. */
+export function nobody(isOpen: boolean): Principal {
+  return { lineage: [], roles: new Map(), embodied: new Map(), isOpen };
+}
+
+function bearer(header: string): string {
+  const match = /^Bearer +([A-Za-z0-9._~+/=-]{8,512})$/i.exec(header.trim());
+  if (!match) throw invalidToken();
+  return match[1]!;
+}
+
+function invalidToken(): SyncError {
+  return new SyncError("invalid_token", "The token is unknown, expired or revoked.", {
+    hint: "Send Authorization: Bearer <token> with a token that is still good; " +
+      "joining again or POST /tokens/refresh gives a new one.",
+  }, { "WWW-Authenticate": 'Bearer realm="sync", error="invalid_token"' });
+}
+
+/** Who acts in a room, and as whom. */
+export interface Acting {
+  readonly access: Access;
+  /** The acting agent: an id, `admin`, or "" for nobody. */
+  readonly agent: string;
+  /** Sees every scope: an admin that acts as nobody else. */
+  readonly seesAll: boolean;
+  /** An admin looks through this agent's eyes: moves no cursor, is no heartbeat. */
+  readonly isBorrowed: boolean;
+  /** May this caller do what needs admin rights? Goes by the token, whoever it acts as. */
+  readonly isAdmin: boolean;
+}
+
+/** Checks a verb and answers who acts. Throws the refusals of `policy.ts` and `identity_mismatch`. */
+export function act(
+  principal: Principal,
+  moment: Pick<Moment, "room">,
+  verb: Verb,
+  named: string | undefined,
+  elevate?: Elevate,
+): Acting {
+  const access = accessTo(principal, moment.room, moment.room.id);
+  mustReach(access, verb, moment.room, elevate);
+  return actAs(access, moment.room, named);
+}
+
+/** The agent that acts: the one named, else bound, else joined, else `admin`, else nobody. */
+export function actAs(access: Access, room: Room, named: string | undefined): Acting {
+  const isAdmin = access.level === LEVEL.admin;
+  const base = { access, isAdmin, seesAll: false, isBorrowed: false };
+  const mine = access.embodied.filter((agent) => isPresent(room, agent));
+  if (named !== undefined && named !== "") {
+    if (isAdmin && named === "admin") return { ...base, agent: "admin", seesAll: true };
+    const isMine = access.bound === named || (access.bound === undefined && mine.includes(named));
+    if (isMine) return { ...base, agent: named };
+    if (!isAdmin || access.bound !== undefined) throw identityMismatch(access, mine, named);
+    if (!room.agent(named)) throw agentNotFound(room, named);
+    return { ...base, agent: named, isBorrowed: true };
+  }
+  if (access.bound !== undefined) return { ...base, agent: access.bound };
+  if (mine.length === 1) return { ...base, agent: mine[0]! };
+  if (mine.length > 1) throw agentRequired(`This token has joined several agents: ${mine.join(", ")}.`, mine[0]!);
+  if (isAdmin) return { ...base, agent: "admin", seesAll: true };
+  return { ...base, agent: "" };
+}
+
+function isPresent(room: Room, agent: string): boolean {
+  const definition = room.agent(agent);
+  return definition !== undefined && definition.left_at === undefined;
+}
+
+function identityMismatch(access: Access, mine: readonly string[], named: string): SyncError {
+  const as = access.bound ?? mine[0] ?? null;
+  return new SyncError("identity_mismatch", `This token is not the agent "${named}".`, {
+    claimed: named,
+    authenticated_as: as,
+    hint: as === null
+      ? `Join as "${named}" first (POST /rooms/:id/agents), or use its token.`
+      : `Leave "agent" out to act as "${as}", or use the token of "${named}".`,
+  });
+}
+
+/** `400 agent_required`. */
+export function agentRequired(why: string, example = "alice"): SyncError {
+  return new SyncError("agent_required", why, {
+    hint: 'Name the acting agent: "agent" in the body, or ?agent= in the query.',
+    example: { agent: example },
+  });
+}
+
+/** `404 agent_not_found`. */
+export function agentNotFound(room: Room, agent: string): SyncError {
+  return new SyncError("agent_not_found", `There is no agent "${agent}" in the room.`, {
+    agent,
+    room: room.id,
+    hint: "GET /rooms/:id/context?only=agents lists them; POST /rooms/:id/agents joins.",
+  });
+}
+
+/** Refuses a caller that acts as nobody. Throws `agent_required`. */
+export function mustActAsSomebody(acting: Acting, room: Room): void {
+  if (acting.agent === "") {
+    throw agentRequired("This token stands for no agent, and writing needs one.");
+  }
+  if (acting.agent === "admin") return;
+  if (!isPresent(room, acting.agent)) throw agentNotFound(room, acting.agent);
+}
+
+/** How a record names who wrote it. */
+export interface Authorship {
+  readonly agent: string;
+  readonly actor: string;
+  readonly on_behalf?: string;
+  readonly session?: string;
+}
+
+/** The actor of an agent that has none of its own. */
+export function localActor(room: Room, agent: string): string {
+  return `did:sync:agent:~${room.uid}~${encodeURIComponent(agent)}`;
+}
+
+/** The agent and the actor that a record carries; an admin in an agent's name stays an admin. */
+export function authorship(acting: Acting, room: Room): Authorship {
+  const [grant] = acting.access.principal.lineage;
+  const session = grant ? { session: sha256(grant.id).slice(0, 16) } : {};
+  const own = room.agent(acting.agent)?.actor;
+  if (own !== undefined && !acting.isBorrowed) return { agent: acting.agent, actor: own, ...session };
+  const user = acting.access.principal.user;
+  const actor = user ? `did:sync:user:${user.username}` : localActor(room, "admin");
+  return { agent: acting.agent, actor, ...(own === undefined ? {} : { on_behalf: own }), ...session };
+}
+
+/** Refuses a caller without a credential. Throws `authentication_required`. */
+export function authenticated(principal: Principal): void {
+  if (principal.lineage.length === 0) throw authenticationRequired();
+}

@@ -1,0 +1,102 @@
+/** Fills a reply up to a budget, and says what was left out. */
+import type { Json, JsonObject } from "../types.ts";
+import type { ShownMessage } from "./messages.ts";
+
+type Left = "state" | "messages" | "views" | "actions" | "agents";
+
+/** Characters reserved for the report of what was left out. */
+const REPORT = 220;
+
+/** A reply that grows as long as it stays within `tokens` times four characters. */
+export class Budgeter {
+  #used: number;
+  readonly #max: number;
+  readonly #left: Record<Left, number> = { state: 0, messages: 0, views: 0, actions: 0, agents: 0 };
+  readonly #messages = new Set<ShownMessage>();
+
+  constructor(private readonly body: JsonObject, private readonly tokens: number) {
+    this.#max = tokens * 4;
+    this.#used = JSON.stringify(body).length + REPORT;
+    this.trimFrame();
+  }
+
+  /** A frame larger than the whole budget gives up what can be asked for again. */
+  private trimFrame(): void {
+    const { removed } = this.body;
+    if (this.#used <= this.#max || !Array.isArray(removed)) return;
+    this.body["reset"] = true;
+    this.body["removed"] = [];
+    this.#used = JSON.stringify(this.body).length + REPORT;
+  }
+
+  private take(size: number): boolean {
+    if (this.#used + size > this.#max) return false;
+    this.#used += size;
+    return true;
+  }
+
+  /** Adds an entry; false when it does not fit. */
+  addEntry(scope: string, key: string, shown: JsonObject): boolean {
+    if (!this.take(JSON.stringify(key).length + JSON.stringify(shown).length + 2)) {
+      this.#left.state++;
+      return false;
+    }
+    const entries = (this.body["state"] as Record<string, JsonObject>)[scope]!;
+    entries[key] = shown;
+    return true;
+  }
+
+  /** Adds a view, agent or action; false when it does not fit. */
+  addMember(section: "views" | "agents" | "actions", id: string, shown: JsonObject): boolean {
+    if (!this.take(JSON.stringify(id).length + JSON.stringify(shown).length + 2)) {
+      this.#left[section]++;
+      return false;
+    }
+    (this.body[section] as JsonObject)[id] = shown;
+    return true;
+  }
+
+  /** Shows more of a member that is there already, if that fits. */
+  replaceMember(section: "actions", id: string, shown: JsonObject): void {
+    const members = this.body[section] as Record<string, Json>;
+    if (!Object.hasOwn(members, id)) return;
+    const growth = JSON.stringify(shown).length - JSON.stringify(members[id]).length;
+    if (this.take(growth)) members[id] = shown;
+  }
+
+  /** Adds a message; false when it does not fit. */
+  addMessage(message: ShownMessage): boolean {
+    if (!this.take(JSON.stringify(message.body).length + 1)) {
+      this.#left.messages++;
+      return false;
+    }
+    this.#messages.add(message);
+    return true;
+  }
+
+  /** The reply, and how far its messages go without leaving out one that the reader has not read. */
+  finish(
+    page: readonly ShownMessage[],
+    nextAfter: number | undefined,
+  ): { body: JsonObject; readTo: number | undefined } {
+    let readTo: number | undefined;
+    let isGapless = true;
+    for (const message of page) {
+      if (!this.#messages.has(message)) isGapless = false;
+      if (isGapless) readTo = message.order;
+    }
+    const section = this.body["messages"] as JsonObject | undefined;
+    if (section) {
+      const shown = page.filter((message) => this.#messages.has(message));
+      section["recent"] = shown.map((message) => message.body);
+      section["returned"] = shown.length;
+      const next = shown.length < page.length ? readTo ?? (page[0]!.order - 1) : nextAfter;
+      if (next !== undefined) section["next_after"] = next;
+    }
+    const shaping = this.body["_shaping"] as JsonObject;
+    const { body } = this;
+    shaping["budget"] = { tokens: this.tokens, used: 0, left_out: { ...this.#left } };
+    (shaping["budget"] as JsonObject)["used"] = Math.ceil((JSON.stringify(body).length + 8) / 4);
+    return { body, readTo };
+  }
+}

@@ -1,0 +1,123 @@
+/** The messages section: a page without loss, and how far it moves the reader's cursor. */
+import type { Sight } from "../sight.ts";
+import { isMessageThere, isOpenFor, messageCounts } from "../sight/messages.ts";
+import { iso } from "../timers.ts";
+import type { JsonObject, MessageBody } from "../types.ts";
+import type { ContextQuery } from "./query.ts";
+
+/** A message on the page. */
+export interface ShownMessage {
+  readonly order: number;
+  readonly isUnread: boolean;
+  readonly isDirected: boolean;
+  readonly body: JsonObject;
+}
+
+/** The messages section before it is cut to a budget. */
+export interface MessagesSection {
+  readonly counters: JsonObject;
+  readonly page: readonly ShownMessage[];
+  /** Messages that fit the filters, page or not. */
+  readonly total: number;
+  readonly nextAfter?: number;
+  /** The cursor that the page may move to; undefined when it must stay. */
+  readonly readTo?: number;
+}
+
+/** Collects the page. */
+export function collectMessages(sight: Sight, query: ContextQuery): MessagesSection {
+  const { messages: filter, since } = query;
+  const { room, eyes, live } = sight;
+  const counts = messageCounts(sight);
+  const open = [...room.messages.openTasks].filter((seq) => isOpenFor(sight, seq)).length;
+  const counters = { ...counts, unclaimed: open };
+  const cursor = live.presence.get(eyes.self)?.read ?? 0;
+  const isFiltered = filter.kind !== undefined || filter.from !== undefined || filter.to !== undefined ||
+    filter.thread !== undefined || filter.unclaimed;
+  const places = room.messages.places;
+  const simple = !isFiltered && room.gated.size === 0 && since === undefined;
+  const visible = simple ? places : places.filter(({ seq }) => fits(sight, seq, query) && isMessageThere(sight, seq));
+  const first = firstOfPage(sight, query, visible, cursor);
+  const page = visible.slice(first, first + filter.limit);
+  const last = page.at(-1);
+  const isMore = first + filter.limit < visible.length;
+  const start = filter.after ?? (since ?? (first === 0 ? 0 : visible[first - 1]!.order));
+  const movesCursor = !isFiltered && !query.peek && sight.scorer.isAgent && startsInTime(sight, start, cursor);
+  return {
+    counters,
+    page: page.map(({ order, seq }) => showMessage(sight, order, seq, cursor)),
+    total: visible.length,
+    ...(isMore && last ? { nextAfter: last.order } : {}),
+    ...(movesCursor && last && last.order > cursor ? { readTo: last.order } : {}),
+  };
+}
+
+/** Nothing unread may lie between the cursor and the page's beginning. */
+function startsInTime(sight: Sight, start: number, cursor: number): boolean {
+  if (start <= cursor) return true;
+  const { places } = sight.room.messages;
+  for (let i = sight.room.messages.firstAfter(cursor); i < places.length && places[i]!.order <= start; i++) {
+    const message = sight.room.message(places[i]!.seq)!;
+    if (message.from !== sight.eyes.self && isMessageThere(sight, places[i]!.seq)) return false;
+  }
+  return true;
+}
+
+function firstOfPage(
+  sight: Sight,
+  query: ContextQuery,
+  visible: readonly { readonly order: number; readonly seq: number }[],
+  cursor: number,
+): number {
+  const { after, limit } = query.messages;
+  if (after !== undefined) return firstAfter(visible, after);
+  if (query.since !== undefined) return 0;
+  const newest = Math.max(0, visible.length - limit);
+  if (!sight.scorer.isAgent) return newest;
+  for (let i = firstAfter(visible, cursor); i < visible.length; i++) {
+    if (sight.room.message(visible[i]!.seq)!.from !== sight.eyes.self) return Math.min(newest, i);
+  }
+  return newest;
+}
+
+function firstAfter(visible: readonly { readonly order: number }[], after: number): number {
+  let low = 0, high = visible.length;
+  while (low < high) {
+    const mid = (low + high) >> 1;
+    if (visible[mid]!.order <= after) low = mid + 1;
+    else high = mid;
+  }
+  return low;
+}
+
+function fits(sight: Sight, seq: number, { messages: filter, since }: ContextQuery): boolean {
+  const message = sight.room.message(seq)!;
+  if (since !== undefined && sight.room.get("_messages", String(seq))!.touched <= since) return false;
+  if (filter.kind !== undefined && message.kind !== filter.kind) return false;
+  if (filter.from !== undefined && message.from !== filter.from) return false;
+  if (filter.to !== undefined && !message.to?.includes(filter.to)) return false;
+  if (filter.thread !== undefined && !isInThread(sight, seq, filter.thread)) return false;
+  return !filter.unclaimed || isOpenFor(sight, seq);
+}
+
+/** Is the message the thread's first, or does it reply to it directly or by others? */
+function isInThread(sight: Sight, seq: number, thread: number): boolean {
+  for (let at: number | undefined = seq, hops = 0; at !== undefined && hops < 1_000; hops++) {
+    if (at === thread) return true;
+    at = sight.room.message(at)?.reply_to;
+  }
+  return false;
+}
+
+function showMessage(sight: Sight, order: number, seq: number, cursor: number): ShownMessage {
+  const entry = sight.room.get("_messages", String(seq))!;
+  const { lease_ms: _lease, fence: _fence, done: _done, ...message } = entry.value as unknown as MessageBody;
+  const isUnread = order > cursor && message.from !== sight.eyes.self && sight.scorer.isAgent;
+  const body = {
+    seq,
+    ts: iso(entry.firstAt),
+    ...message,
+    ...(order === seq ? {} : { shown_at: order }),
+  } as unknown as JsonObject;
+  return { order, isUnread, isDirected: isUnread && (message.to?.includes(sight.eyes.self) ?? false), body };
+}

@@ -1,0 +1,172 @@
+/** The sections of views, agents and actions. */
+import { type Acting } from "../auth.ts";
+import { availabilityByParam } from "../actions.ts";
+import { CelError } from "../cel.ts";
+import { BUILTINS } from "../builtins.ts";
+import type { HotRoom } from "../engine/hot.ts";
+import { AGENT_SILENT_MS } from "../limits.ts";
+import type { Sight } from "../sight.ts";
+import { availabilityOf } from "../sight/availability.ts";
+import { builtinMeta, metaOf } from "../sight/meta.ts";
+import { programOf } from "../sight/programs.ts";
+import { tierOf } from "../sight/scores.ts";
+import { iso } from "../timers.ts";
+import type { ActionDefinition, AgentDefinition, Entry, Json, JsonObject } from "../types.ts";
+import type { ContextQuery } from "./query.ts";
+
+/** Views by id: value, and why there is none. */
+export function showViews(sight: Sight, query: ContextQuery): Map<string, JsonObject> {
+  const shown = new Map<string, JsonObject>();
+  for (const id of sight.viewIds()) {
+    const view = showView(sight, id, query);
+    if (view) shown.set(id, view);
+  }
+  return shown;
+}
+
+function showView(sight: Sight, id: string, query: ContextQuery): JsonObject | undefined {
+  const result = sight.view(id);
+  if (!result) return undefined;
+  const entry = sight.room.get("_views", id);
+  if (!entry) {
+    const head = Math.max(0, ...[...sight.room.scopes.get("_actions")?.entries.values() ?? []].map((e) => e.seq));
+    if (query.since !== undefined && head <= query.since) return undefined;
+    return { value: result.value, system: true, _meta: builtinMeta() };
+  }
+  const { since } = query;
+  const changed = Math.max(entry.touched, sight.live.memos.changedAt(`view:${id}`));
+  if (since !== undefined && !result.isVolatile && changed <= since) return undefined;
+  const score = sight.scorer.score("_views", id, entry);
+  const isExpanded = query.expand.some((path) => path === `_views.${id}` || path === "_views.*");
+  const raw = isExpanded ? "focus" : tierOf(score, query.focus, query.elide);
+  const tier = raw === "elided" && (query.elision === "none" || !query.namesThresholds) ? "peripheral" : raw;
+  const _meta = metaOf(sight, "_views", id, entry, tier, score);
+  const definition = sight.room.view(id)!;
+  if (result.error) {
+    const { code, message, hint } = result.error;
+    const mayKnow = sight.eyes.canRead(definition.scope);
+    _meta["error"] = mayKnow ? { code, message, ...(hint === undefined ? {} : { hint }) } : { code };
+  }
+  const detail: JsonObject = query.depth === "lean" ? {} : {
+    expr: definition.expr,
+    scope: definition.scope,
+    ...(definition.description === undefined ? {} : { description: definition.description }),
+    ...(definition.enabled === undefined ? {} : { enabled: definition.enabled }),
+    ...(definition.render === undefined ? {} : { render: definition.render }),
+  };
+  return { value: tier === "elided" ? null : result.value, ...detail, _meta };
+}
+
+/** Agents by id, as presence has them. */
+export function showAgents(sight: Sight, hot: HotRoom): Map<string, JsonObject> {
+  const shown = new Map<string, JsonObject>();
+  for (const [id, agent] of sight.room.liveAgents()) {
+    const entry = sight.entry("_agents", id);
+    if (!entry) continue;
+    const _meta = metaOf(sight, "_agents", id, entry, "focus");
+    const last = hot.presence.get(id)?.lastHeartbeat ?? entry.updatedAt;
+    if (sight.now - last > AGENT_SILENT_MS) _meta["silent"] = true;
+    shown.set(id, { value: agentValue(hot, id, agent, last), _meta });
+  }
+  return shown;
+}
+
+function agentValue(hot: HotRoom, id: string, agent: AgentDefinition, lastHeartbeat: number): JsonObject {
+  const waiting = hot.waitingOn(id) ?? null;
+  return {
+    name: agent.name,
+    role: agent.role,
+    status: waiting === null ? hot.presence.get(id)?.status ?? "active" : "waiting",
+    waiting_on: waiting,
+    last_heartbeat: iso(lastHeartbeat),
+    actor: agent.actor,
+    ...(agent.substrate === undefined ? {} : { substrate: agent.substrate }),
+    ...(agent.meta === undefined ? {} : { meta: agent.meta }),
+  };
+}
+
+/** Actions by id, built-ins first: available, or why not. */
+export function showActions(
+  sight: Sight,
+  hot: HotRoom,
+  acting: Acting,
+  query: ContextQuery,
+): Map<string, JsonObject> {
+  const shown = new Map<string, JsonObject>();
+  for (const [id, builtin] of Object.entries(BUILTINS)) {
+    if (query.since !== undefined && query.since > 0) break;
+    if (id === "help" && sight.room.action("help")) continue;
+    const isOpen = !builtin.isAdmin || acting.isAdmin;
+    const value: JsonObject = { available: isOpen, description: builtin.description };
+    if (!isOpen) value["reason"] = "admin_only";
+    value["builtin"] = true;
+    if (query.depth !== "lean") value["params"] = builtin.params as unknown as Json;
+    shown.set(id, { value, _meta: { ...builtinMeta(), invocations: 0, contested: [] } });
+  }
+  for (const id of sight.room.scopes.get("_actions")?.keys() ?? []) {
+    const entry = sight.entry("_actions", id);
+    if (!entry) continue;
+    const definition = sight.room.action(id)!;
+    const { since } = query;
+    // A gate may open or shut without the action being written.
+    const isFixed = definition.if === undefined && definition.enabled === undefined && !sight.room.gated.size;
+    if (since !== undefined && ((isFixed && entry.touched <= since) || sight.room.head <= since)) continue;
+    shown.set(id, showAction(sight, hot, id, entry, definition, query));
+  }
+  return shown;
+}
+
+function showAction(
+  sight: Sight,
+  hot: HotRoom,
+  id: string,
+  entry: Entry,
+  definition: ActionDefinition,
+  query: ContextQuery,
+): JsonObject {
+  const value: JsonObject = { ...availabilityOf(sight, id, definition, entry) };
+  if (definition.description !== undefined) value["description"] = definition.description;
+  if (query.depth !== "lean") Object.assign(value, detailOf(entry, definition));
+  if (query.depth === "usage") {
+    value["usage"] = {
+      invocations: entry.stats?.invocations ?? 0,
+      by: { ...entry.stats?.by },
+      refused: hot.refusedCount.get(id) ?? 0,
+    };
+  }
+  if (query.expandParams && definition.params) {
+    value["availability_by_param"] = availabilityByParam(sight, id, definition, entry);
+  }
+  return { value, _meta: metaOf(sight, "_actions", id, entry, "focus") };
+}
+
+function detailOf(entry: Entry, definition: ActionDefinition): JsonObject {
+  const { params, writes, result, scope, on_invoke, enabled } = definition;
+  return {
+    ...(params === undefined ? {} : { params: params as unknown as Json }),
+    ...(definition.if === undefined ? {} : { if: definition.if }),
+    ...(enabled === undefined ? {} : { enabled }),
+    writes: writes as unknown as Json,
+    ...(result === undefined ? {} : { result }),
+    scope,
+    registered_by: definition.registered_by,
+    ...(entry.timer ? { timer: entry.timer as unknown as Json } : {}),
+    ...(on_invoke ? { on_invoke: on_invoke as unknown as Json } : {}),
+    reads_self: readsSelf(definition),
+  };
+}
+
+/** Do the action's expressions depend on who invokes it? */
+function readsSelf(definition: ActionDefinition): boolean {
+  const sources = [definition.if, definition.result, ...definition.writes.map((w) => w.expr ? w.value : undefined)];
+  return sources.some((source) => {
+    if (typeof source !== "string") return false;
+    try {
+      const { refs } = programOf(source, "action");
+      return refs.some((ref) => ref.root === "self" || (ref.root === "state" && ref.path[0] === "self"));
+    } catch (error) {
+      if (error instanceof CelError) return false;
+      throw error;
+    }
+  });
+}

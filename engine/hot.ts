@@ -1,0 +1,157 @@
+/**
+ * A room in memory: the fold at its tail, what is pending on the way to the database, and the
+ * live data beside the log.
+ */
+import type { Program } from "../cel.ts";
+import type { SyncError } from "../errors.ts";
+import { PRESENCE_WRITE_MS, REFUSALS_MAX } from "../limits.ts";
+import type { Applied, Room } from "../room.ts";
+import { Memos } from "../sight/memos.ts";
+import type { LiveRoom } from "../sight.ts";
+import type { LogRow, RoomCommit, SideStatement } from "../store.ts";
+import type { Json, LogRecord, Millis, Presence } from "../types.ts";
+
+/** Thrown to whoever looked at a tail that did not become durable: look again. */
+export class TailDropped extends Error {
+  override readonly name = "TailDropped";
+}
+
+/** One applied record on its way to the database. */
+export interface Pending {
+  readonly record: LogRecord;
+  readonly ts: Millis;
+  readonly applied: Applied;
+  /** Cells that may read differently since. */
+  readonly cells: ReadonlySet<string>;
+  readonly side: readonly SideStatement[];
+  readonly idem?: LogRow["idem"];
+  readonly created?: RoomCommit["created"];
+}
+
+/** An open wait of an agent, as presence and salience see it. */
+export interface OpenWait {
+  readonly condition: string;
+  readonly program: Program | undefined;
+  readonly since: Millis;
+  readonly isVolatile: () => boolean;
+  /** The cells it read when it was last judged. */
+  readonly cells: () => Iterable<string>;
+  /** Would it be answered at this moment? */
+  readonly wouldHold: (moment: { readonly hot: HotRoom; readonly room: Room; readonly now: Millis }) => boolean;
+}
+
+/** A refused invocation: changes nothing, so it is no history. */
+export interface Refusal {
+  readonly ts: string;
+  readonly agent: string;
+  readonly action: string;
+  readonly params: Json;
+  readonly error: Json;
+}
+
+/** What is known of a request with an Idempotency-Key. */
+export interface Idempotent {
+  readonly digest: string;
+  readonly ts: Millis;
+  /** Its record; undefined while the request is under way. */
+  seq?: number;
+  /** Settles when the request has ended, whichever way. */
+  readonly ended: Promise<void>;
+}
+
+/** A room in memory. */
+export class HotRoom implements LiveRoom {
+  readonly memos = new Memos();
+  readonly presence = new Map<string, Presence>();
+  readonly idempotent = new Map<string, Idempotent>();
+  readonly refusals: Refusal[] = [];
+  /** Refused invocations by action, since the room was loaded. */
+  readonly refusedCount = new Map<string, number>();
+  readonly waits = new Map<string, Set<OpenWait>>();
+  /** Waits that timed out a moment ago still count as waiting when a stall is judged. */
+  readonly lateWaits = new Map<string, { readonly condition: string; readonly until: Millis }>();
+  readonly dirtyPresence = new Set<string>();
+  readonly #presenceWritten = new Map<string, Millis>();
+  pending: Pending[] = [];
+  /** The newest record that is in the database. */
+  durable: number;
+  /** Waits and streams that hold the room in memory. */
+  pins = 0;
+  lastUsed: Millis;
+  /** Set when the room was deleted or dropped from memory. */
+  isDead = false;
+  #waiters: { seq: number; resolve: () => void; reject: (error: Error) => void }[] = [];
+
+  constructor(readonly room: Room, now: Millis) {
+    this.durable = room.head;
+    this.lastUsed = now;
+  }
+
+  /** The condition an agent waits on now: its oldest open wait. */
+  waitingOn(agent: string): string | undefined {
+    for (const wait of this.waits.get(agent) ?? []) return wait.condition;
+    return undefined;
+  }
+
+  /** Compiled conditions of an agent's open waits. */
+  openWaits(agent: string): readonly Program[] {
+    const waits = this.waits.get(agent);
+    if (!waits) return [];
+    return [...waits].flatMap((wait) => wait.program ? [wait.program] : []);
+  }
+
+  /** Resolves when record `seq` is in the database; rejects with `TailDropped` when it never will be. */
+  whenDurable(seq: number): Promise<void> | undefined {
+    if (seq <= this.durable) return undefined;
+    return new Promise((resolve, reject) => this.#waiters.push({ seq, resolve, reject }));
+  }
+
+  /** Everything up to `seq` is in the database. */
+  settleDurable(seq: number): void {
+    this.durable = seq;
+    const waiters = this.#waiters;
+    this.#waiters = waiters.filter((waiter) => waiter.seq > seq);
+    for (const waiter of waiters) if (waiter.seq <= seq) waiter.resolve();
+  }
+
+  /** Undoes everything that is not in the database; whoever waits for it is told. */
+  dropTail(reason: Error | SyncError): Set<string> {
+    const cells = new Set<string>();
+    const dropped = this.pending;
+    this.pending = [];
+    for (let i = dropped.length - 1; i >= 0; i--) {
+      const { applied } = dropped[i]!;
+      applied.undo();
+      for (const cell of this.memos.invalidate(applied.touched, this.room.head)) cells.add(cell);
+    }
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const waiter of waiters) waiter.reject(reason);
+    return cells;
+  }
+
+  /** An agent's live data; made when there is none yet. */
+  presenceOf(agent: string, now: Millis): Presence {
+    let presence = this.presence.get(agent);
+    if (!presence) {
+      presence = { status: "active", lastHeartbeat: now, read: 0, seen: 0 };
+      this.presence.set(agent, presence);
+    }
+    return presence;
+  }
+
+  /** Is it time to write this agent's presence again? */
+  mayWritePresence(agent: string, now: Millis): boolean {
+    const last = this.#presenceWritten.get(agent);
+    if (last !== undefined && now - last < PRESENCE_WRITE_MS) return false;
+    this.#presenceWritten.set(agent, now);
+    return true;
+  }
+
+  /** Remembers a refused invocation, the newest thousand of them. */
+  refuse(refusal: Refusal): void {
+    this.refusals.push(refusal);
+    if (this.refusals.length > REFUSALS_MAX) this.refusals.shift();
+    this.refusedCount.set(refusal.action, (this.refusedCount.get(refusal.action) ?? 0) + 1);
+  }
+}

@@ -1,0 +1,74 @@
+/** Between the fold in memory and its rows. */
+import { cellOf, Room, splitCell } from "../room.ts";
+import type { EntryRow, LoadedRoom, RoomCommit } from "../store.ts";
+import type { Entry, Millis } from "../types.ts";
+import { HotRoom, type Pending } from "./hot.ts";
+
+/** A room in memory from its rows. */
+export function hotFromRows(loaded: LoadedRoom, now: Millis): HotRoom {
+  const { row } = loaded;
+  const room = new Room(row.uid, row.id, row.createdAt, row.base, row.forkedFrom);
+  for (const entry of loaded.entries) room.place(entry.scope, entry.key, entryFromRow(entry));
+  room.head = row.head;
+  room.hash = row.hash;
+  room.ts = row.ts;
+  room.removalsFrom = row.head;
+  const hot = new HotRoom(room, now);
+  for (const { agent, data } of loaded.presence) hot.presence.set(agent, data);
+  for (const { key, digest, seq, ts } of loaded.idempotent) {
+    hot.idempotent.set(key, { digest, seq, ts, ended: Promise.resolve() });
+  }
+  return hot;
+}
+
+/** An entry from its row. */
+export function entryFromRow(row: EntryRow): Entry {
+  return { ...JSON.parse(row.meta) as Omit<Entry, "value">, value: JSON.parse(row.value) };
+}
+
+/** An entry's row. */
+export function rowFromEntry(scope: string, key: string, entry: Entry): EntryRow {
+  const { value, ...meta } = entry;
+  return { scope, key, value: JSON.stringify(value), meta: JSON.stringify(meta) };
+}
+
+/** What a room has to commit: all its pending records, and every entry that they touched as it is now. */
+export function commitOf(hot: HotRoom, pending: readonly Pending[]): RoomCommit {
+  const { room } = hot;
+  const touched = new Set<string>();
+  for (const { applied } of pending) for (const cell of applied.touched) touched.add(cell);
+  const entries: EntryRow[] = [];
+  const gone: { scope: string; key: string }[] = [];
+  for (const cell of touched) {
+    const [scope, key] = splitCell(cell);
+    const entry = room.get(scope, key);
+    if (entry) entries.push(rowFromEntry(scope, key, entry));
+    else gone.push({ scope, key });
+  }
+  const last = pending.at(-1)!;
+  const created = pending.find((p) => p.created)?.created;
+  return {
+    uid: room.uid,
+    base: hot.durable,
+    head: last.record.seq,
+    hash: last.record.hash,
+    ts: last.ts,
+    label: room.settings.label,
+    meta: room.settings.meta,
+    agents: room.scopes.get("_agents")?.entries.size ?? 0,
+    rows: pending.map(({ record, ts, idem }) => ({ record, ts, ...(idem ? { idem } : {}) })),
+    entries,
+    gone,
+    side: pending.flatMap((p) => p.side),
+    ...(created ? { created } : {}),
+  };
+}
+
+/** Every row that a room's fold should have, for comparing with the tables. */
+export function rowsOf(room: Room): Map<string, EntryRow> {
+  const rows = new Map<string, EntryRow>();
+  for (const [scope, holder] of room.scopes) {
+    for (const [key, entry] of holder.entries) rows.set(cellOf(scope, key), rowFromEntry(scope, key, entry));
+  }
+  return rows;
+}

@@ -1,0 +1,54 @@
+/** One timer for all rooms: set to the earliest instant at which something is due. */
+import { Heap } from "../room/heap.ts";
+import type { Clock } from "../engine.ts";
+import type { Millis } from "../types.ts";
+import type { HotRoom } from "./hot.ts";
+
+interface Turn {
+  readonly at: Millis;
+  readonly hot: HotRoom;
+}
+
+/** The wheel. */
+export class Wheel {
+  readonly #heap = new Heap<Turn>();
+  readonly #noted = new WeakMap<HotRoom, Millis>();
+  #cancel: (() => void) | undefined;
+  #armedFor = Infinity;
+
+  constructor(private readonly clock: Clock, private readonly onDue: (hot: HotRoom) => void) {}
+
+  /** Notes when a room is next due. */
+  note(hot: HotRoom, at: Millis | undefined): void {
+    if (at === undefined || this.#noted.get(hot) === at) return;
+    this.#noted.set(hot, at);
+    this.#heap.push({ at, hot });
+    if (at < this.#armedFor) this.arm();
+  }
+
+  /** Forgets everything. */
+  stop(): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
+  }
+
+  private arm(): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
+    this.#armedFor = Infinity;
+    const next = this.#heap.peek();
+    if (!next) return;
+    this.#armedFor = next.at;
+    this.#cancel = this.clock.after(Math.max(0, next.at - this.clock.now()), () => this.turn());
+  }
+
+  private turn(): void {
+    const now = this.clock.now();
+    for (let next = this.#heap.peek(); next && next.at <= now; next = this.#heap.peek()) {
+      this.#heap.pop();
+      if (this.#noted.get(next.hot) === next.at) this.#noted.delete(next.hot);
+      this.onDue(next.hot);
+    }
+    this.arm();
+  }
+}

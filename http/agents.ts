@@ -1,0 +1,102 @@
+/** Routes about agents, and invoking. */
+import { decideLeave, decidePatchAgent, join } from "../agents.ts";
+import { act, type Acting } from "../auth.ts";
+import { buildContext } from "../context.ts";
+import { fromJson, parseContextQuery } from "../context/query.ts";
+import type { Decision, Moment } from "../engine.ts";
+import { SyncError } from "../errors.ts";
+import { invoke } from "../invoke.ts";
+import { actionEnded } from "../invoke/ended.ts";
+import type { Verb } from "../policy.ts";
+import type { Json } from "../types.ts";
+import { type Call, hideExistence, type Reply } from "./call.ts";
+import type { Route } from "./routes.ts";
+
+/** Submits a decision about the room as the caller. */
+async function submit(
+  call: Call,
+  verb: Verb,
+  decide: (moment: Moment, acting: Acting, body: Json) => Decision<Json>,
+): Promise<Reply> {
+  const principal = await call.principal();
+  const body = await call.json();
+  const { engine, elevate, auth } = call.deps;
+  try {
+    const { reply, seq } = await engine.submit(call.param("id"), (moment) => {
+      return decide(moment, act(principal, moment, verb, call.agent, elevate), body);
+    });
+    auth.forget();
+    return { body: reply, seq };
+  } catch (error) {
+    throw hideExistence(error, principal);
+  }
+}
+
+async function joinRoom(call: Call): Promise<Reply> {
+  const principal = await call.principal();
+  const { engine, auth } = call.deps;
+  const body = await call.json();
+  try {
+    const joined = await join(engine, principal, call.param("id"), body);
+    auth.forget();
+    return { status: 201, body: joined as unknown as Json };
+  } catch (error) {
+    throw hideExistence(error, principal);
+  }
+}
+
+async function invokeAction(call: Call): Promise<Reply> {
+  const principal = await call.principal();
+  const { engine, elevate, store } = call.deps;
+  const room = call.param("id"), action = call.param("action");
+  try {
+    const { status, body, seq, replayed } = await invoke(engine, {
+      principal,
+      room,
+      action,
+      body: await call.json(),
+      agent: call.agent,
+      idempotencyKey: call.request.headers.get("idempotency-key") ?? undefined,
+      elevate,
+      context: (moment, acting, query) => buildContext(moment, acting, parseContextQuery(fromJson(query))).body,
+    });
+    return { status, body, seq, ...(replayed ? { headers: { "Idempotent-Replayed": "true" } } : {}) };
+  } catch (error) {
+    if (error instanceof SyncError && error.code === "action_not_found") {
+      throw await actionEnded(store, await engine.find(room), action) ?? error;
+    }
+    throw hideExistence(error, principal);
+  }
+}
+
+/** The routes. */
+export const AGENT_ROUTES: readonly Route[] = [
+  {
+    method: "POST",
+    path: "/rooms/:id/agents",
+    verb: "agent.join",
+    summary: "Join a room as an agent; answers its as_ token once.",
+    handle: joinRoom,
+  },
+  {
+    method: "PATCH",
+    path: "/rooms/:id/agents/:agent",
+    verb: "agent.patch",
+    summary: "Change an agent: admins its grants and role, the agent its own name, status and meta.",
+    handle: (call) => submit(call, "agent.patch", (m, acting, body) => decidePatchAgent(m, acting, call.param("agent"), body)),
+  },
+  {
+    method: "DELETE",
+    path: "/rooms/:id/agents/:agent",
+    verb: "agent.leave",
+    summary: "Leave the room, or make an agent leave.",
+    handle: (call) => submit(call, "agent.leave", (m, acting) => decideLeave(m, acting, call.param("agent"))),
+  },
+  {
+    method: "POST",
+    path: "/rooms/:id/actions/:action/invoke",
+    verb: "action.invoke",
+    summary: "Invoke an action or a built-in: one atomic step.",
+    handle: invokeAction,
+  },
+];

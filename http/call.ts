@@ -1,0 +1,148 @@
+/** One HTTP request as the routes see it: parsed, authenticated, nothing of the framework. */
+import { type Acting, act, type Auth } from "../auth.ts";
+import { heartbeat } from "../agents.ts";
+import { parseJson } from "../canonical.ts";
+import type { Config } from "../config.ts";
+import { fromSearch, type Parameters } from "../context/query.ts";
+import type { Engine, Moment } from "../engine.ts";
+import type { HotRoom } from "../engine/hot.ts";
+import { SyncError } from "../errors.ts";
+import { BODY_BYTES_MAX } from "../limits.ts";
+import { authenticationRequired, type Elevate, type Principal, type Verb } from "../policy.ts";
+import type { Store } from "../store.ts";
+import type { Json } from "../types.ts";
+import type { Waits } from "../wait.ts";
+
+/** Everything that routes work with. */
+export interface Deps {
+  readonly config: Config;
+  readonly store: Store;
+  readonly engine: Engine;
+  readonly auth: Auth;
+  readonly waits: Waits;
+  readonly elevate: Elevate;
+}
+
+/** What a route answers; `seq` becomes `X-Sync-Seq`. */
+export interface Reply {
+  readonly status?: number;
+  readonly body: Json;
+  readonly seq?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** A request. */
+export class Call {
+  readonly url: URL;
+  #principal: Promise<Principal> | undefined;
+
+  constructor(
+    readonly deps: Deps,
+    readonly request: Request,
+    readonly params: Readonly<Record<string, string>>,
+  ) {
+    this.url = new URL(request.url);
+  }
+
+  /** The query's parameters. */
+  get query(): Parameters {
+    return fromSearch(this.url.searchParams);
+  }
+
+  /** A path parameter. */
+  param(name: string): string {
+    return this.params[name] ?? "";
+  }
+
+  /** The acting agent named in the query. */
+  get agent(): string | undefined {
+    return this.url.searchParams.get("agent") ?? undefined;
+  }
+
+  /** Who calls. */
+  principal(): Promise<Principal> {
+    const header = (name: string): string | undefined => this.request.headers.get(name) ?? undefined;
+    return this.#principal ??= this.deps.auth.principal({
+      authorization: header("authorization"),
+      host: header("host") ?? this.url.host,
+      origin: header("origin"),
+      isForwarded: FORWARDING.some((name) => this.request.headers.has(name)),
+    });
+  }
+
+  /** The body as JSON; an empty one is `{}`. */
+  async json(): Promise<Json> {
+    const text = await readText(this.request);
+    return text.trim() === "" ? {} : parseJson(text);
+  }
+
+  /** Looks at the room as the caller, which is a sign of life of the agent it acts as. */
+  async look<T>(
+    verb: Verb,
+    look: (moment: Moment, acting: Acting) => T,
+    named: string | null | undefined = this.agent,
+  ): Promise<{ value: T; seq: number; hot: HotRoom; acting: Acting }> {
+    const principal = await this.principal();
+    const { engine, elevate } = this.deps;
+    try {
+      const { value, seq, hot } = await engine.read(this.param("id"), (moment) => {
+        const acting = act(principal, moment, verb, named ?? undefined, elevate);
+        heartbeat(engine, moment.hot, acting, moment.now);
+        return { found: look(moment, acting), acting };
+      });
+      return { value: value.found, seq, hot, acting: value.acting };
+    } catch (error) {
+      throw hideExistence(error, principal);
+    }
+  }
+}
+
+const FORWARDING = ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
+
+/** Without a credential a room that does not exist answers like one that does. */
+export function hideExistence(error: unknown, principal: Principal): unknown {
+  const isMissing = error instanceof SyncError && error.code === "room_not_found";
+  return isMissing && principal.lineage.length === 0 ? authenticationRequired() : error;
+}
+
+async function readText(request: Request): Promise<string> {
+  const announced = Number(request.headers.get("content-length") ?? 0);
+  if (announced > BODY_BYTES_MAX) throw tooLarge(announced);
+  if (!request.body) return "";
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of request.body) {
+      bytes += chunk.byteLength;
+      if (bytes > BODY_BYTES_MAX) throw tooLarge(bytes);
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    if (error instanceof SyncError) throw error;
+    throw new SyncError("invalid_json", "The body did not arrive whole.");
+  }
+  return decode(chunks, bytes);
+}
+
+function decode(chunks: readonly Uint8Array[], bytes: number): string {
+  const whole = chunks.length === 1 ? chunks[0]! : new Uint8Array(bytes);
+  if (chunks.length > 1) {
+    let at = 0;
+    for (const chunk of chunks) {
+      whole.set(chunk, at);
+      at += chunk.byteLength;
+    }
+  }
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(whole);
+  } catch {
+    throw new SyncError("invalid_json", "The body is not UTF-8.", { hint: "Encode the JSON as UTF-8." });
+  }
+}
+
+function tooLarge(bytes: number): SyncError {
+  return new SyncError("too_large", `A body takes at most ${BODY_BYTES_MAX} bytes.`, {
+    limit: BODY_BYTES_MAX,
+    actual: bytes,
+  });
+}

@@ -1,0 +1,104 @@
+/** The OpenAPI document, from the routes and the schemas that validate. */
+import { z } from "zod";
+import { joinBody, patchAgentBody } from "../agents.ts";
+import { CONTEXT_PARAMETERS } from "../context/query.ts";
+import { ERROR_STATUS } from "../errors.ts";
+import { evalBody } from "../eval.ts";
+import { invokeBody } from "../invoke.ts";
+import { claimRoomBody, createBody, inviteBody, memberBody, patchRoomBody } from "../rooms.ts";
+import type { Json, JsonObject } from "../types.ts";
+import { type Route, ROUTES } from "./routes.ts";
+
+const BODIES: Readonly<Record<string, z.ZodType>> = {
+  "POST /rooms": createBody,
+  "PATCH /rooms/:id": patchRoomBody,
+  "POST /rooms/:id/invite": inviteBody,
+  "PATCH /rooms/:id/members/:username": memberBody,
+  "POST /rooms/:id/claim": claimRoomBody,
+  "POST /rooms/:id/agents": joinBody,
+  "PATCH /rooms/:id/agents/:agent": patchAgentBody,
+  "POST /rooms/:id/actions/:action/invoke": invokeBody,
+  "POST /rooms/:id/eval": evalBody,
+  "POST /rooms/:id/wait": z.looseObject({ condition: z.string().optional(), timeout: z.number().optional() }),
+};
+
+const WAIT_PARAMETERS = ["condition", "timeout", ...CONTEXT_PARAMETERS];
+const QUERIES: Readonly<Record<string, readonly string[]>> = {
+  "GET /rooms": ["limit", "cursor"],
+  "GET /rooms/:id/context": CONTEXT_PARAMETERS,
+  "GET /rooms/:id/wait": WAIT_PARAMETERS,
+  "GET /rooms/:id/poll": CONTEXT_PARAMETERS,
+  "GET /rooms/:id/salience": ["limit", "agent"],
+  "GET /rooms/:id/log": ["after", "limit", "kind", "agent", "actor", "action", "scope", "key", "proof"],
+  "GET /rooms/:id/history/:scope": ["prefix", "after", "limit"],
+  "GET /rooms/:id/history/:scope/:key": ["after", "limit"],
+};
+
+/** The document for a service at `origin`. */
+export function openApi(origin: string): JsonObject {
+  const paths: Record<string, JsonObject> = {};
+  for (const route of ROUTES) {
+    const path = route.path.replace(/:([a-z]+)/g, "{$1}");
+    (paths[path] ??= {})[route.method.toLowerCase()] = operation(route);
+  }
+  return {
+    openapi: "3.1.0",
+    info: {
+      title: "sync",
+      version: "9.0.0",
+      description: "Coordination for groups of agents: read context, invoke actions, wait.",
+    },
+    servers: [{ url: origin }],
+    paths,
+    components: {
+      securitySchemes: { bearer: { type: "http", scheme: "bearer" } },
+      schemas: { Error: ERROR_SCHEMA },
+    },
+  };
+}
+
+const ERROR_SCHEMA: JsonObject = {
+  type: "object",
+  required: ["error", "message"],
+  properties: {
+    error: { type: "string", enum: Object.keys(ERROR_STATUS) },
+    message: { type: "string" },
+    hint: { type: "string" },
+    help: { type: "string" },
+  },
+  additionalProperties: true,
+};
+
+function operation(route: Route): JsonObject {
+  const name = `${route.method} ${route.path}`;
+  const parameters: Json[] = [...route.path.matchAll(/:([a-z]+)/g)].map((match): Json => ({
+    name: match[1]!,
+    in: "path",
+    required: true,
+    schema: { type: "string" },
+  }));
+  for (const query of QUERIES[name] ?? []) {
+    parameters.push({ name: query, in: "query", required: false, schema: { type: "string" } });
+  }
+  const body = BODIES[name];
+  const json = (schema: JsonObject): JsonObject => ({ "application/json": { schema } });
+  return {
+    summary: route.summary,
+    operationId: name.toLowerCase().replace(/[^a-z]+/g, "_").replace(/_$/, ""),
+    "x-verb": route.verb,
+    parameters,
+    ...(route.verb === "open" ? {} : { security: [{ bearer: [] }] }),
+    ...(body ? { requestBody: { required: false, content: json(jsonSchema(body)) } } : {}),
+    responses: {
+      "200": { description: "Done.", content: json({ type: "object" }) },
+      "201": { description: "Made.", content: json({ type: "object" }) },
+      default: { description: "A refusal.", content: json({ $ref: "#/components/schemas/Error" }) },
+    },
+  };
+}
+
+function jsonSchema(schema: z.ZodType): JsonObject {
+  const made = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as JsonObject;
+  delete made["$schema"];
+  return made;
+}

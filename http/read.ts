@@ -1,0 +1,149 @@
+/** Routes that read: context, wait, poll, eval, salience, help. */
+import { auditScope, invocationMessages } from "../audit.ts";
+import { type Acting } from "../auth.ts";
+import { buildContext, moveCursors, showSalience } from "../context.ts";
+import { type ContextQuery, fromJson, parseContextQuery, whole } from "../context/query.ts";
+import type { HotRoom } from "../engine/hot.ts";
+import { invalid } from "../errors.ts";
+import { evaluateFor } from "../eval.ts";
+import { readHelp } from "../help.ts";
+import { poll } from "../poll.ts";
+import { callerEyes, Sight } from "../sight.ts";
+import type { JsonObject } from "../types.ts";
+import { type Call, hideExistence, type Reply } from "./call.ts";
+import type { Route } from "./routes.ts";
+
+/** What needs the log: invocations asked for as messages, and the audit scope. */
+async function addFromLog(
+  call: Call,
+  found: { hot: HotRoom; acting: Acting; seq: number },
+  query: ContextQuery,
+  body: JsonObject,
+): Promise<void> {
+  const { store } = call.deps;
+  if (query.include.has("_audit") && body["state"] !== undefined) {
+    (body["state"] as JsonObject)["_audit"] = await auditScope(store, found.hot, found.acting, found.seq);
+  }
+  if (query.messages.kind === "action_invocation" && body["messages"] !== undefined) {
+    Object.assign(body["messages"] as JsonObject, await invocationMessages(store, found.hot, found.acting, query, found.seq));
+  }
+}
+
+async function context(call: Call): Promise<Reply> {
+  const query = parseContextQuery(call.query);
+  const found = await call.look("context.read", (moment, acting) => buildContext(moment, acting, query));
+  moveCursors(call.deps.engine, found.hot, found.value.cursors, call.deps.engine.clock.now());
+  await addFromLog(call, found, query, found.value.body);
+  return { body: found.value.body, seq: found.seq };
+}
+
+async function wait(call: Call, body?: JsonObject): Promise<Reply> {
+  const principal = await call.principal();
+  const named = body?.["agent"] ?? call.agent;
+  if (named !== undefined && named !== null && typeof named !== "string") throw invalid("agent", "an agent's id is wanted", "alice");
+  try {
+    return await call.deps.waits.wait({
+      principal,
+      room: call.param("id"),
+      agent: named ?? undefined,
+      parameters: body ? fromJson(body) : call.query,
+      elevate: call.deps.elevate,
+      signal: call.request.signal,
+    });
+  } catch (error) {
+    throw hideExistence(error, principal);
+  }
+}
+
+async function postWait(call: Call): Promise<Reply> {
+  const body = await call.json();
+  if (body === null || typeof body !== "object" || Array.isArray(body)) {
+    throw invalid("body", "a JSON object is wanted", { condition: "state._shared.turn.value > 3", timeout: 25000 });
+  }
+  return await wait(call, body);
+}
+
+async function evaluate(call: Call): Promise<Reply> {
+  const body = await call.json();
+  const { value, seq } = await call.look("eval", (moment, acting) => evaluateFor(moment, acting, body));
+  return { body: value, seq };
+}
+
+async function help(call: Call, key: string | undefined): Promise<Reply> {
+  const { value, seq } = await call.look("help", (moment, acting) => {
+    const { hot, room, now } = moment;
+    return readHelp(moment, new Sight(hot, callerEyes(room, acting.agent, acting.seesAll), now), key);
+  });
+  return { body: value, seq };
+}
+
+/** The routes. */
+export const READ_ROUTES: readonly Route[] = [
+  {
+    method: "GET",
+    path: "/rooms/:id/context",
+    verb: "context.read",
+    summary: "Read the room, shaped by salience.",
+    handle: context,
+  },
+  {
+    method: "GET",
+    path: "/rooms/:id/wait",
+    verb: "wait",
+    summary: "Block until a condition holds, or something changes.",
+    handle: (call) => wait(call),
+  },
+  {
+    method: "POST",
+    path: "/rooms/:id/wait",
+    verb: "wait",
+    summary: "The same, with the parameters as JSON.",
+    handle: postWait,
+  },
+  {
+    method: "GET",
+    path: "/rooms/:id/poll",
+    verb: "poll",
+    summary: "Everything a dashboard shows, in one call.",
+    handle: async (call) => {
+      const query = parseContextQuery(call.query);
+      const found = await call.look("poll", (moment, acting) => poll(moment, acting, query));
+      const audit = await auditScope(call.deps.store, found.hot, found.acting, found.seq);
+      const body = { ...found.value, audit: Object.values(audit).reverse() };
+      return { body, seq: found.seq };
+    },
+  },
+  {
+    method: "POST",
+    path: "/rooms/:id/eval",
+    verb: "eval",
+    summary: "Evaluate a CEL expression with the caller's eyes.",
+    handle: evaluate,
+  },
+  {
+    method: "GET",
+    path: "/rooms/:id/salience",
+    verb: "salience.read",
+    summary: "What matters to the reader, most salient first, with the signals.",
+    handle: async (call) => {
+      const limit = whole(call.query, "limit", 1, 10_000) ?? 50;
+      const { value, seq } = await call.look("salience.read", (moment, acting) => showSalience(moment, acting, limit));
+      return { body: value, seq };
+    },
+  },
+  {
+    method: "GET",
+    path: "/rooms/:id/help",
+    verb: "help",
+    summary: "The keys of the room's help.",
+    handle: (call) => help(call, undefined),
+  },
+  {
+    method: "GET",
+    path: "/rooms/:id/help/:key",
+    verb: "help",
+    summary: "One help text, with the version that overriding it takes.",
+    handle: (call) => help(call, call.param("key")),
+  },
+];
+

@@ -1,0 +1,71 @@
+/** Replies and refusals as HTTP. */
+import { SyncError } from "../errors.ts";
+import type { Json, JsonObject } from "../types.ts";
+import type { Reply } from "./call.ts";
+
+/** The version that `X-Sync-Version` names. */
+export const SYNC_VERSION = "v9";
+
+/** Members whose inside is the room's own data: `compact` leaves it alone. */
+const OPAQUE: ReadonlySet<string> = new Set([
+  "value",
+  "body",
+  "params",
+  "result",
+  "content",
+  "current",
+  "meta",
+  "writes",
+  "example",
+  "operands",
+]);
+
+/** Drops members that are null, except an entry's `value`, and nothing inside values. */
+export function compact(json: Json): Json {
+  if (Array.isArray(json)) return json.map(compact);
+  if (json === null || typeof json !== "object") return json;
+  const kept: JsonObject = {};
+  for (const [key, value] of Object.entries(json)) {
+    if (value === null && key !== "value") continue;
+    kept[key] = OPAQUE.has(key) ? value : compact(value);
+  }
+  return kept;
+}
+
+const COMMON = {
+  "X-Sync-Version": SYNC_VERSION,
+  "Content-Type": "application/json; charset=utf-8",
+  "Cache-Control": "no-store",
+  "Access-Control-Allow-Origin": "*",
+  "Access-Control-Expose-Headers":
+    "X-Request-Id, X-Sync-Version, X-Sync-Seq, Retry-After, Idempotent-Replayed, WWW-Authenticate",
+  "X-Content-Type-Options": "nosniff",
+} as const;
+
+/** A reply as a response. */
+export function renderReply(reply: Reply, requestId: string, isCompact: boolean): Response {
+  const body = JSON.stringify(isCompact ? compact(reply.body) : reply.body);
+  return new Response(body, {
+    status: reply.status ?? 200,
+    headers: {
+      ...COMMON,
+      "X-Request-Id": requestId,
+      ...(reply.seq === undefined ? {} : { "X-Sync-Seq": String(reply.seq) }),
+      ...reply.headers,
+    },
+  });
+}
+
+/** A refusal as a response. Anything that is no `SyncError` is a bug, and shows nothing of itself. */
+export function renderError(error: unknown, requestId: string): Response {
+  const known = error instanceof SyncError;
+  const body = known ? error.toJSON() : {
+    error: "internal",
+    message: "Something went wrong in the service; it has been noted.",
+    request_id: requestId,
+  };
+  return new Response(JSON.stringify(body), {
+    status: known ? error.status : 500,
+    headers: { ...COMMON, "X-Request-Id": requestId, ...(known ? error.headers : {}) },
+  });
+}

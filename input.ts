@@ -1,0 +1,132 @@
+/** Ids, keys and bodies: the schemas that every door shares, and their failures in our words. */
+import { z } from "zod";
+import { SyncError } from "./errors.ts";
+import { KEY_LENGTH_MAX } from "./limits.ts";
+import type { Json } from "./types.ts";
+
+const NEVER: ReadonlySet<string> = new Set([
+  "self",
+  "admin",
+  "system",
+  "constructor",
+  "prototype",
+  "__proto__",
+]);
+
+/** Words that no id and no key may be: they mean something else to the service. */
+export function isForbiddenWord(word: string): boolean {
+  return NEVER.has(word) || word.startsWith("did:");
+}
+
+function id(pattern: RegExp, wanted: string) {
+  return z.string({ error: wanted }).regex(pattern, { error: wanted }).refine((word) => !isForbiddenWord(word), {
+    error: 'another word is wanted: "self", "admin", "system", "constructor", "prototype", "__proto__" and ' +
+      'what begins with "did:" are taken',
+  });
+}
+
+/** A room's id. */
+export const roomId = id(
+  /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/,
+  "1-128 letters, digits, '.', '_' or '-' are wanted, beginning with a letter or digit",
+);
+/** An agent's id. */
+export const agentId = id(
+  /^[A-Za-z0-9][A-Za-z0-9_:@-]{0,127}$/,
+  "1-128 letters, digits, '_', ':', '@' or '-' are wanted, beginning with a letter or digit (no dots)",
+);
+/** The id of an action or a view. */
+export const vocabularyId = id(
+  /^[A-Za-z0-9][A-Za-z0-9_:@.-]{0,127}$/,
+  "1-128 letters, digits, '_', ':', '@', '.' or '-' are wanted, beginning with a letter or digit " +
+    "(a leading '_' is for built-ins)",
+);
+
+const CUSTOM_SCOPE = /^_[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
+const PRINTABLE = /^[^\p{Cc}\p{Cs}\u2028\u2029]+$/u;
+
+/** Is this a scope's name: `_shared`, a custom one, or an agent's? */
+export function isScopeName(name: string): boolean {
+  return CUSTOM_SCOPE.test(name) || agentId.safeParse(name).success;
+}
+
+/** A scope's name. */
+export const scopeName = z.string().refine(isScopeName, {
+  error: 'a scope is wanted: "_shared", a custom one such as "_board", or an agent\'s id',
+});
+
+/** Is this a key? */
+export function isKey(key: string): boolean {
+  return key.length >= 1 && key.length <= KEY_LENGTH_MAX && PRINTABLE.test(key) && !isForbiddenWord(key);
+}
+
+/** A key. */
+export const keyName = z.string().refine(isKey, {
+  error: `1-${KEY_LENGTH_MAX} printable characters are wanted, none of the words the service keeps for itself`,
+});
+
+/** Any JSON. */
+export const json: z.ZodType<Json> = z.custom<Json>((value) => value !== undefined, { error: "JSON is wanted" });
+
+/** A plain JSON object. */
+export const jsonObject = z.custom<Record<string, Json>>(
+  (value) => typeof value === "object" && value !== null && !Array.isArray(value),
+  { error: "a JSON object is wanted" },
+);
+
+/** How a failed schema is answered; `example` shows the shape wanted. */
+export interface BodyOptions {
+  readonly example?: unknown;
+  /** Prefixed to the field's name, such as "params". */
+  readonly at?: string;
+}
+
+/** Checks a body against its schema. Throws `invalid_argument` naming the first bad field. */
+export function parseBody<S extends z.ZodType>(schema: S, body: Json, options: BodyOptions = {}): z.output<S> {
+  const parsed = schema.safeParse(body);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0]!;
+  const path = [...(options.at === undefined ? [] : [options.at]), ...issue.path.map(String)];
+  if (issue.code === "unrecognized_keys") {
+    path.push(issue.keys[0]!);
+    throw badField(path.join("."), "this member is not known here", schema, options);
+  }
+  throw badField(path.join(".") || "body", lowerFirst(issue.message), schema, options);
+}
+
+function badField(field: string, wanted: string, schema: z.ZodType, options: BodyOptions): SyncError {
+  const known = schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
+  return new SyncError("invalid_argument", `"${field}" is not valid: ${wanted}.`, {
+    field,
+    ...(known.length > 0 ? { hint: `Members: ${known.join(", ")}.` } : {}),
+    example: options.example ?? {},
+  });
+}
+
+function lowerFirst(text: string): string {
+  return text.startsWith("Invalid") ? `i${text.slice(1)}` : text;
+}
+
+/** Candidates nearest to a word by edit distance, for "did you mean". */
+export function nearest(word: string, among: Iterable<string>, count = 3): string[] {
+  const scored: [number, string][] = [];
+  for (const candidate of among) {
+    const distance = editDistance(word.toLowerCase().slice(0, 64), candidate.toLowerCase().slice(0, 64));
+    if (distance <= Math.max(2, candidate.length >> 1)) scored.push([distance, candidate]);
+  }
+  scored.sort((a, b) => a[0] - b[0] || (a[1] < b[1] ? -1 : 1));
+  return scored.slice(0, count).map(([, candidate]) => candidate);
+}
+
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const change = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(change, row[j]! + 1, next[j - 1]! + 1));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}

@@ -1,0 +1,343 @@
+/**
+ * One reader's eyes over a room at its tail, for one synchronous look: what is there, what it
+ * may read, and the variables that CEL gets. Rights come from `policy.ts`; nothing here writes.
+ */
+import { Budget, type CelMap, type Env, evaluate, type Program, Timestamp, type Value } from "./cel.ts";
+import { CelError, CelTooExpensive, toJson } from "./cel.ts";
+import { canReadScope, grantsOf, isPrivateScope } from "./policy.ts";
+import { cellOf, type Room } from "./room.ts";
+import { programOf } from "./sight/programs.ts";
+import { type Memos, scopeCell, Tracker } from "./sight/memos.ts";
+import {
+  ActionsMap,
+  AgentsMap,
+  EntryMap,
+  MemoryMap,
+  MessagesMap,
+  RoomMap,
+  StateMap,
+  ViewsMap,
+} from "./sight/maps.ts";
+import { callHelper } from "./sight/helpers.ts";
+import { Scorer } from "./sight/scores.ts";
+import { iso, isDormant } from "./timers.ts";
+import type { Entry, Json, Millis, Presence, ViewDefinition } from "./types.ts";
+
+/** Who looks, and with whose rights. */
+export interface Eyes {
+  /** `self` in expressions: an agent's id, `admin`, or "" for nobody. */
+  readonly self: string;
+  /** The scope behind `state.self`; undefined where there is none. */
+  readonly own?: string;
+  canRead(scope: string): boolean;
+}
+
+/** The room with what lives beside its log. */
+export interface LiveRoom {
+  readonly room: Room;
+  readonly memos: Memos;
+  readonly presence: ReadonlyMap<string, Presence>;
+  /** The condition an agent waits on now. */
+  waitingOn(agent: string): string | undefined;
+  /** What a reader's open waits read, for salience. */
+  openWaits(agent: string): readonly Program[];
+}
+
+/** What a view came to: its value, or why it has none. */
+export interface ViewResult {
+  readonly value: Json;
+  readonly error?: { readonly code: string; readonly message: string; readonly hint?: string };
+  readonly isVolatile: boolean;
+}
+
+/** Eyes of a caller: an agent, an admin, or nobody in particular. */
+export function callerEyes(room: Room, agent: string, isAdmin: boolean): Eyes {
+  const own = agent !== "" && agent !== "admin" ? { own: agent } : {};
+  return { self: agent, ...own, canRead: (scope) => canReadScope(room, agent, isAdmin, scope) };
+}
+
+/** Eyes of a scope: a view's, or those of an `enabled`, whose `self` is the reader. */
+export function scopeEyes(room: Room, scope: string, reader?: string): Eyes {
+  const agent = isPrivateScope(scope) ? scope : "";
+  const canRead = (other: string): boolean => canReadScope(room, agent, false, other);
+  if (reader !== undefined) return { self: reader, canRead };
+  return { self: agent, ...(agent === "" ? {} : { own: agent }), canRead };
+}
+
+/** Eyes of an action: its scope's rights and the invoker's own scope, nothing else of the invoker's. */
+export function actionEyes(room: Room, scope: string, invoker: string): Eyes {
+  const agent = isPrivateScope(scope) ? scope : "";
+  const own = invoker !== "" && invoker !== "admin" ? { own: invoker } : {};
+  return {
+    self: invoker,
+    ...own,
+    canRead: (other) => (other === invoker && invoker !== "") || canReadScope(room, agent, false, other),
+  };
+}
+
+/** Steps that all views and gates of one look may take together. */
+const LOOK_STEPS = 2_000_000;
+
+/** One look. */
+export class Sight {
+  readonly scorer: Scorer;
+  #views = new Map<string, ViewResult>();
+  #roots = new Map<string, Value | undefined>();
+
+  constructor(
+    readonly live: LiveRoom,
+    readonly eyes: Eyes,
+    readonly now: Millis,
+    readonly tracker: Tracker | undefined = undefined,
+    readonly params: Json | undefined = undefined,
+    readonly pool: Budget = new Budget(LOOK_STEPS),
+    /** Who the look is for, where that is somebody else than `self` (views, `enabled`). */
+    readonly viewer: string = eyes.self,
+  ) {
+    this.scorer = new Scorer(live, eyes.self, now);
+  }
+
+  get room(): Room {
+    return this.live.room;
+  }
+
+  /** Another pair of eyes on the same instant. */
+  as(eyes: Eyes, tracker?: Tracker, params?: Json): Sight {
+    return new Sight(this.live, eyes, this.now, tracker, params, this.pool, this.viewer);
+  }
+
+  /** Notes that a cell was read. */
+  read(cell: string): void {
+    this.tracker?.cells.add(cell);
+  }
+
+  /** Notes a passing input. */
+  pass(name: string, value: Json): void {
+    this.tracker?.pass(name, value);
+  }
+
+  /** Notes that the result may change by itself. */
+  passVolatile(name: string, value: Json): void {
+    if (!this.tracker) return;
+    this.tracker.isVolatile = true;
+    this.tracker.pass(name, value);
+  }
+
+  /** The entry, if it is there for this reader; rights to the scope are the caller's matter. */
+  entry(scope: string, key: string): Entry | undefined {
+    if (this.tracker) {
+      this.tracker.cells.add(cellOf(scope, key));
+      if (isPrivateScope(scope)) this.tracker.cells.add(cellOf("_agents", scope));
+    }
+    const entry = this.room.get(scope, key);
+    return entry && this.isThere(scope, key, entry) ? entry : undefined;
+  }
+
+  /** Is this entry part of the room's live state for this reader? */
+  isThere(scope: string, key: string, entry: Entry): boolean {
+    if (isDormant(entry.timer)) return false;
+    if (this.room.gated.size === 0) return true;
+    if (entry.enabled !== undefined && !this.isEnabled(scope, key, entry.enabled)) return false;
+    const keeper = this.keeperOf(scope, key, entry);
+    return keeper === undefined || this.isAgentThere(keeper);
+  }
+
+  /** The agent whose `enabled` carries over to an entry. */
+  private keeperOf(scope: string, key: string, entry: Entry): string | undefined {
+    if (isPrivateScope(scope)) return scope;
+    if (scope === "_messages") return (entry.value as { from?: string }).from;
+    if (scope !== "_actions") return undefined;
+    const owner = this.room.action(key)?.scope;
+    return owner !== undefined && isPrivateScope(owner) ? owner : undefined;
+  }
+
+  /** Is the agent in the room's live state? Agents that never joined do not stand in the way. */
+  isAgentThere(agent: string): boolean {
+    const entry = this.room.get("_agents", agent);
+    if (entry?.enabled === undefined) return true;
+    this.read(cellOf("_agents", agent));
+    return this.isEnabled("_agents", agent, entry.enabled);
+  }
+
+  private isEnabled(scope: string, key: string, source: string): boolean {
+    const cell = cellOf(scope, key);
+    this.read(cell);
+    const memos = this.live.memos;
+    const base = `enabled:${cell}`;
+    const mine = `${base}\u0001${this.viewer}`;
+    const memo = memos.get<boolean>(base) ?? memos.get<boolean>(mine);
+    if (memo) {
+      if (memo.key === mine && this.tracker) this.tracker.readsSelf = true;
+      return memo.value;
+    }
+    if (memos.computing.has(base)) return false;
+    const tracker = new Tracker();
+    memos.computing.add(base);
+    try {
+      const authority = this.authorityOf(scope, key);
+      const eyes = scopeEyes(this.room, authority, this.viewer);
+      const holds = this.as(eyes, tracker).holds(programOf(source, "enabled"), tracker);
+      memos.keep(tracker.readsSelf ? mine : base, holds, [...tracker.cells].filter((c) => c !== cell));
+      if (tracker.readsSelf && this.tracker) this.tracker.readsSelf = true;
+      return holds;
+    } finally {
+      memos.computing.delete(base);
+    }
+  }
+
+  /** The scope whose rights an `enabled` has: the thing's own, a message's sender's. */
+  private authorityOf(scope: string, key: string): string {
+    if (scope === "_agents") return key;
+    if (scope === "_actions") return this.room.action(key)?.scope ?? "_shared";
+    if (scope === "_views") return this.room.view(key)?.scope ?? "_shared";
+    if (scope === "_messages") return this.room.message(Number(key))?.from ?? "_shared";
+    return scope;
+  }
+
+  private holds(program: Program, tracker: Tracker): boolean {
+    try {
+      // A passing input that got past the check at registration: time is what timers are for.
+      return this.evaluate(program) === true && tracker.seen.size === 0;
+    } catch (error) {
+      if (error instanceof CelError || error instanceof CelTooExpensive) return false;
+      throw error;
+    }
+  }
+
+  /** Evaluates with this reader's variables. Throws `CelError`, `CelTooExpensive`. */
+  evaluate(program: Program, budget: Budget = new Budget()): Value {
+    return evaluate(program, this.env(budget));
+  }
+
+  /** The variables and helpers of an evaluation. */
+  env(budget: Budget): Env {
+    return {
+      budget,
+      root: (name) => this.root(name),
+      call: (name, args) => callHelper(this, name, args),
+    };
+  }
+
+  private root(name: string): Value | undefined {
+    if (name === "now") {
+      this.passVolatile("now", iso(this.now));
+      return Timestamp.fromMillis(this.now);
+    }
+    if (name === "self") {
+      if (this.tracker) this.tracker.readsSelf = true;
+      return this.eyes.self;
+    }
+    if (this.#roots.has(name)) return this.#roots.get(name);
+    const value = this.makeRoot(name);
+    this.#roots.set(name, value);
+    return value;
+  }
+
+  private makeRoot(name: string): Value | undefined {
+    switch (name) {
+      case "state":
+        return new StateMap(this);
+      case "views":
+        return new ViewsMap(this);
+      case "agents":
+        return new AgentsMap(this);
+      case "actions":
+        return new ActionsMap(this);
+      case "messages":
+        return new MessagesMap(this);
+      case "room":
+        return new RoomMap(this);
+      case "memory":
+        return new MemoryMap();
+      case "params":
+        return this.params as Value | undefined;
+      default:
+        return undefined;
+    }
+  }
+
+  /** Ids of the views that are there for this reader, `_contested` included when there is one. */
+  viewIds(): string[] {
+    this.read(scopeCell("_views"));
+    const scope = this.room.scopes.get("_views");
+    const ids = (scope?.keys() ?? []).filter((id) => this.isThere("_views", id, scope!.entries.get(id)!));
+    this.read(scopeCell("_actions"));
+    return this.room.contested.size > 0 ? ["_contested", ...ids] : [...ids];
+  }
+
+  /** A view's value as of now; undefined when it is not there for this reader. */
+  view(id: string): ViewResult | undefined {
+    this.read(`view:${id}`);
+    if (id === "_contested") return this.contestedView();
+    const entry = this.entry("_views", id);
+    if (!entry) return undefined;
+    const kept = this.#views.get(id) ?? this.live.memos.get<ViewResult>(`view:${id}`)?.value;
+    if (kept) {
+      this.noteVolatile(id, kept);
+      return kept;
+    }
+    const result = this.computeView(id, entry.value as unknown as ViewDefinition);
+    this.noteVolatile(id, result);
+    return result;
+  }
+
+  private contestedView(): ViewResult | undefined {
+    this.read(scopeCell("_actions"));
+    if (this.room.contested.size === 0) return undefined;
+    const value = Object.fromEntries([...this.room.contested].map(([target, ids]) => [target, [...ids]]));
+    return { value, isVolatile: false };
+  }
+
+  private noteVolatile(id: string, result: ViewResult): void {
+    if (result.isVolatile) this.passVolatile(`views.${id}.value`, result.value);
+  }
+
+  private computeView(id: string, definition: ViewDefinition): ViewResult {
+    const memos = this.live.memos;
+    const key = `view:${id}`;
+    if (memos.computing.has(key)) {
+      return failedView("view_cycle", `The view "${id}" reads itself.`, "Break the circle of views.");
+    }
+    const tracker = new Tracker();
+    tracker.cells.add(cellOf("_views", id));
+    memos.computing.add(key);
+    try {
+      const eyes = scopeEyes(this.room, definition.scope);
+      const sight = new Sight(this.live, eyes, this.now, tracker, undefined, this.pool, eyes.self);
+      const result = { ...sight.viewValue(definition), isVolatile: tracker.isVolatile };
+      if (result.isVolatile) this.#views.set(id, result);
+      else memos.keep(key, result, tracker.cells);
+      return result;
+    } finally {
+      memos.computing.delete(key);
+    }
+  }
+
+  private viewValue(definition: ViewDefinition): ViewResult {
+    const budget = new Budget();
+    try {
+      const program = programOf(definition.expr, "view");
+      const value = plain(this.evaluate(program, budget));
+      this.pool.spend(budget.spent);
+      return { value: toJson(value, budget), isVolatile: false };
+    } catch (error) {
+      if (error instanceof CelTooExpensive) {
+        return failedView("cel_too_expensive", "The expression takes too many steps.");
+      }
+      if (error instanceof CelError) return failedView("cel_error", error.detail, error.hint);
+      throw error;
+    }
+  }
+}
+
+function failedView(code: string, message: string, hint?: string): ViewResult {
+  return { value: null, error: { code, message, ...(hint === undefined ? {} : { hint }) }, isVolatile: false };
+}
+
+/** A result that is an entry counts as its value. */
+export function plain(value: Value): Value {
+  return value instanceof EntryMap ? (value as CelMap).get("value") ?? null : value;
+}
+
+export { Tracker } from "./sight/memos.ts";
+export { grantsOf };

@@ -1,0 +1,114 @@
+/**
+ * What was computed from a room, kept until something it read changes. Views and `enabled`
+ * expressions are memos; waits subscribe to the same cells. A cell is the name of something
+ * that can be read: `<scope>\u0000<key>`, `<scope>\u0000` for a scope as a whole, `view:<id>`,
+ * `presence:<agent>`, `unread:<agent>`, `scopes`.
+ */
+import type { Json } from "../types.ts";
+import { splitCell } from "../room.ts";
+
+/** What an evaluation read, and whether its result can change by itself. */
+export class Tracker {
+  readonly cells = new Set<string>();
+  /** Reads the clock, a score or a velocity: changes though nothing is written. */
+  isVolatile = false;
+  /** Does it read who is looking? */
+  readsSelf = false;
+  /** Passing inputs and the values they had. */
+  readonly seen = new Map<string, Json>();
+
+  /** Notes a passing input. */
+  pass(name: string, value: Json): void {
+    this.seen.set(name, value);
+  }
+}
+
+/** A kept result. */
+export interface Memo<T> {
+  readonly key: string;
+  readonly value: T;
+  readonly cells: readonly string[];
+}
+
+/** The whole-scope cell of a scope. */
+export function scopeCell(scope: string): string {
+  return `${scope}\u0000`;
+}
+
+/** The memos of one room, and who depends on which cell. */
+export class Memos {
+  readonly #memos = new Map<string, Memo<unknown>>();
+  readonly #dependents = new Map<string, Set<string>>();
+  /** The record that last made a memo's subject change, by memo key. */
+  readonly #changedAt = new Map<string, number>();
+  /** Memos being computed right now: meeting one of them again is a cycle. */
+  readonly computing = new Set<string>();
+
+  /** A kept result, if nothing it read has changed. */
+  get<T>(key: string): Memo<T> | undefined {
+    return this.#memos.get(key) as Memo<T> | undefined;
+  }
+
+  /** Keeps a result under what it read. */
+  keep<T>(key: string, value: T, cells: Iterable<string>): void {
+    this.drop(key);
+    const memo: Memo<T> = { key, value, cells: [...cells] };
+    this.#memos.set(key, memo);
+    for (const cell of memo.cells) {
+      const dependents = this.#dependents.get(cell);
+      if (dependents) dependents.add(key);
+      else this.#dependents.set(cell, new Set([key]));
+    }
+  }
+
+  /** The record at which the subject of a memo may last have changed; 0 when it never did. */
+  changedAt(key: string): number {
+    return this.#changedAt.get(key) ?? 0;
+  }
+
+  private drop(key: string): void {
+    const memo = this.#memos.get(key);
+    if (!memo) return;
+    this.#memos.delete(key);
+    for (const cell of memo.cells) {
+      const dependents = this.#dependents.get(cell);
+      dependents?.delete(key);
+      if (dependents?.size === 0) this.#dependents.delete(cell);
+    }
+  }
+
+  /**
+   * Drops every memo that read one of these cells, and what depends on it in turn. Answers all
+   * cells that may now read differently.
+   */
+  invalidate(touched: Iterable<string>, seq: number): Set<string> {
+    const affected = new Set<string>();
+    const queue: string[] = [];
+    const add = (cell: string): void => {
+      if (affected.has(cell)) return;
+      affected.add(cell);
+      queue.push(cell);
+    };
+    for (const cell of touched) {
+      add(cell);
+      const at = cell.indexOf("\u0000");
+      if (at >= 0) add(cell.slice(0, at + 1));
+    }
+    for (let cell = queue.pop(); cell !== undefined; cell = queue.pop()) {
+      for (const key of [...this.#dependents.get(cell) ?? []]) {
+        this.drop(key);
+        this.#changedAt.set(key, seq);
+        this.cellsOf(key).forEach(add);
+      }
+    }
+    return affected;
+  }
+
+  /** The cells whose reading depends on a memo. */
+  private cellsOf(key: string): string[] {
+    if (key.startsWith("view:")) return [key];
+    // `enabled:<cell>` or `enabled:<cell>\u0001<reader>`: the thing itself appears or goes.
+    const cell = key.slice("enabled:".length).split("\u0001")[0]!;
+    return [cell, scopeCell(splitCell(cell)[0])];
+  }
+}

@@ -1,0 +1,13 @@
+/** Stored expressions, compiled again on use; a stored one that no longer compiles is a failure, not a bug. */
+import { CelError, compile, type Place, type Program } from "../cel.ts";
+import { SyncError } from "../errors.ts";
+
+/** The program of a stored expression. Throws `CelError` when it does not compile. */
+export function programOf(source: string, place: Place): Program {
+  try {
+    return compile(source, { field: "expr", place });
+  } catch (error) {
+    if (!(error instanceof SyncError)) throw error;
+    throw new CelError("argument", error.message);
+  }
+}

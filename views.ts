@@ -1,0 +1,251 @@
+/** Views: what a room shows of itself. Registered, checked, listed; evaluated by `sight.ts`. */
+import { z } from "zod";
+import { type Acting, authorship } from "./auth.ts";
+import { versionOf } from "./canonical.ts";
+import { CelError, compile, type Program } from "./cel.ts";
+import type { Decision, Moment } from "./engine.ts";
+import { SyncError } from "./errors.ts";
+import { json, jsonObject, nearest, parseBody, scopeName, vocabularyId } from "./input.ts";
+import { TEXT_LENGTH_MAX } from "./limits.ts";
+import type { Room } from "./room.ts";
+import {
+  hasAuthority,
+  mustFitValue,
+  mustHaveAuthority,
+  mustNotCycle,
+  mustStayWithinLimits,
+} from "./rules.ts";
+import { callerEyes, Sight } from "./sight.ts";
+import { programOf } from "./sight/programs.ts";
+import { arm } from "./timers.ts";
+import type { Json, Millis, ViewDefinition, Write } from "./types.ts";
+
+/** The surface types that `render.type` may name. */
+export const RENDER_TYPES = [
+  "metric",
+  "markdown",
+  "feed",
+  "view-table",
+  "view-grid",
+  "array-table",
+  "action-bar",
+  "action-form",
+  "action-choice",
+  "watch",
+  "section",
+  "json",
+] as const;
+
+/** Parameters of `_register_view`. */
+export const registerViewParams = z.strictObject({
+  id: vocabularyId,
+  expr: z.string({ error: "a CEL expression is wanted" }),
+  scope: scopeName.optional(),
+  description: z.string().max(TEXT_LENGTH_MAX).optional(),
+  enabled: z.string().nullable().optional(),
+  render: z.union([jsonObject, z.string()]).nullable().optional(),
+  timer: json.optional(),
+  if_version: json.optional(),
+});
+const EXAMPLE = { id: "phase", expr: "state._shared.phase.value" };
+
+type Params = z.output<typeof registerViewParams>;
+
+/** The static paths that an expression reads, as text. */
+export function readsOf(program: Program): string[] {
+  const paths = program.refs.map((ref) =>
+    [ref.root, ...ref.path.map((part) => part ?? "*")].filter((part) => part !== "value").join(".")
+  );
+  return [...new Set(paths)];
+}
+
+function checkView(room: Room, params: Params, field: string): Program {
+  const program = compile(params.expr, { field: `${field}expr`, place: "view" });
+  mustNotCircle(room, params.id, program);
+  return program;
+}
+
+/** Refuses a view that would read itself by way of others. Throws `view_cycle`. */
+function mustNotCircle(room: Room, id: string, program: Program): void {
+  const walk = (at: Program, path: readonly string[]): string[] | undefined => {
+    for (const ref of at.refs) {
+      const next = ref.root === "views" ? ref.path[0] : undefined;
+      if (typeof next !== "string") continue;
+      if (next === id) return [...path, next];
+      const view = path.includes(next) ? undefined : room.view(next);
+      if (!view) continue;
+      const found = walk(stored(view), [...path, next]);
+      if (found) return found;
+    }
+    return undefined;
+  };
+  const path = walk(program, [id]);
+  if (!path) return;
+  throw new SyncError("view_cycle", `The view "${id}" would read itself: ${path.join(" → ")}.`, {
+    path,
+    hint: "Let one of the views read state instead.",
+  });
+}
+
+function stored(view: ViewDefinition): Program {
+  try {
+    return programOf(view.expr, "view");
+  } catch (error) {
+    if (error instanceof CelError) return { ...EMPTY_PROGRAM, source: view.expr };
+    throw error;
+  }
+}
+
+const EMPTY_PROGRAM = compile("true", { field: "expr", place: "view" });
+
+/** The write that stores a view. Throws for anything wrong with it. */
+export function viewWrite(
+  room: Room,
+  raw: Json,
+  registrar: string,
+  now: Millis,
+  at: string,
+): Write {
+  const params = parseBody(registerViewParams, raw, { example: EXAMPLE, at });
+  const program = checkView(room, params, `${at}.`);
+  const scope = params.scope ?? (registrar === "admin" || registrar === "" ? "_shared" : registrar);
+  const render = typeof params.render === "string" ? { type: params.render } : params.render;
+  const definition: ViewDefinition = {
+    id: params.id,
+    expr: params.expr,
+    scope,
+    ...(params.description === undefined ? {} : { description: params.description }),
+    ...(params.enabled == null ? {} : { enabled: params.enabled }),
+    ...(render == null ? {} : { render: render as Record<string, Json> }),
+    registered_by: registrar,
+  };
+  const value = definition as unknown as Json;
+  mustFitValue(value, at);
+  const timer = params.timer == null ? undefined : arm(params.timer, `${at}.timer`, now);
+  const gated = definition.enabled === undefined
+    ? []
+    : [{ scope: "_views", key: params.id, enabled: definition.enabled }];
+  if (definition.enabled !== undefined) {
+    compile(definition.enabled, { field: `${at}.enabled`, place: "enabled", expect: "bool" });
+  }
+  mustNotCycle(room, gated, new Map([[params.id, program]]));
+  const known = room.get("_views", params.id);
+  if (!known) mustStayWithinLimits(room, "views", 1);
+  return {
+    scope: "_views",
+    key: params.id,
+    op: "set",
+    value,
+    revision: (known?.revision ?? 0) + 1,
+    version: versionOf(value),
+    ...(timer ? { timer } : {}),
+    ...(definition.enabled === undefined ? {} : { enabled: definition.enabled }),
+  };
+}
+
+/** Registers a view, or replaces one. */
+export function decideRegisterView(moment: Moment, acting: Acting, raw: Json): Decision<Record<string, Json>> {
+  const { room, now, hot } = moment;
+  const params = parseBody(registerViewParams, raw, { example: EXAMPLE, at: "params" });
+  const known = room.view(params.id);
+  if (known && !hasAuthority(room, acting, known.scope)) throw viewOwned(params.id, known.scope);
+  const write = viewWrite(room, raw, acting.agent, now, "params");
+  const definition = write.value as unknown as ViewDefinition;
+  mustHaveAuthority(room, acting, definition.scope);
+  if (params.if_version !== undefined) mustMatchVersion(room, "_views", params.id, params.if_version);
+  const warnings = viewWarnings(known, definition);
+  return {
+    draft: { ...authorship(acting, room), kind: "invoke", action: "_register_view", params: raw, writes: [write] },
+    reply: (record) => {
+      const sight = new Sight(hot, callerEyes(room, acting.agent, acting.seesAll), now);
+      const result = sight.view(params.id);
+      return {
+        invoked: true,
+        action: "_register_view",
+        agent: acting.agent,
+        seq: record?.seq ?? room.head,
+        ...definition as unknown as Record<string, Json>,
+        revision: write.revision,
+        version: write.version,
+        value: result?.value ?? null,
+        ...(result?.error ? { error_in_value: result.error } : {}),
+        reads: readsOf(programOf(definition.expr, "view")),
+        ...warnings,
+      };
+    },
+  };
+}
+
+function viewWarnings(known: ViewDefinition | undefined, next: ViewDefinition): Record<string, Json> {
+  const warnings: string[] = [];
+  const facts: Record<string, Json> = {};
+  if (known) {
+    const changed = (["expr", "scope", "description", "enabled", "render"] as const)
+      .filter((field) => JSON.stringify(known[field]) !== JSON.stringify(next[field]));
+    if (changed.length > 0) {
+      warnings.push("view_redefined");
+      facts["redefinition"] = { previous_registrant: known.registered_by, changed };
+    }
+  }
+  const type = next.render?.["type"];
+  if (next.render && !(RENDER_TYPES as readonly Json[]).includes(type ?? "")) {
+    warnings.push("unknown_render_type");
+    facts["render_types"] = [...RENDER_TYPES];
+  }
+  if (warnings.length === 0) return {};
+  return { warning: warnings.length === 1 ? warnings[0]! : warnings, ...facts };
+}
+
+/** Refuses a registration whose `if_version` does not fit. Throws `version_conflict`. */
+export function mustMatchVersion(room: Room, scope: "_actions" | "_views", id: string, expected: Json): void {
+  const entry = room.get(scope, id);
+  const matches = expected === "" || expected === 0
+    ? entry === undefined
+    : typeof expected === "number"
+    ? entry?.revision === expected
+    : typeof expected === "string"
+    ? entry?.version === expected
+    : entry?.seq === (expected as { seq?: Json } | null)?.seq;
+  if (matches) return;
+  throw new SyncError("version_conflict", `"${id}" is not what the caller has read.`, {
+    scope,
+    key: id,
+    expected,
+    current: entry ? { value: entry.value, revision: entry.revision, version: entry.version } : null,
+    help: "if_version",
+  });
+}
+
+function viewOwned(id: string, owner: string): SyncError {
+  return new SyncError("view_owned", `The view "${id}" belongs to "${owner}".`, {
+    id,
+    owner,
+    hint: "Choose another id, or ask its owner.",
+  });
+}
+
+/** Removes a view. */
+export function decideDeleteView(moment: Moment, acting: Acting, raw: Json): Decision<Record<string, Json>> {
+  const { room } = moment;
+  const { id } = parseBody(z.strictObject({ id: z.string() }), raw, { example: { id: "phase" }, at: "params" });
+  const known = room.view(id);
+  if (!known) {
+    throw new SyncError("view_not_found", `There is no view "${id}".`, {
+      id,
+      nearest: nearest(id, room.scopes.get("_views")?.keys() ?? []),
+    });
+  }
+  if (!hasAuthority(room, acting, known.scope)) throw viewOwned(id, known.scope);
+  const write: Write = { scope: "_views", key: id, op: "delete", value: null, revision: 0, version: "" };
+  return {
+    draft: { ...authorship(acting, room), kind: "invoke", action: "_delete_view", params: raw, writes: [write] },
+    reply: (record) => ({
+      invoked: true,
+      action: "_delete_view",
+      agent: acting.agent,
+      seq: record?.seq ?? room.head,
+      deleted: true,
+      id,
+    }),
+  };
+}

@@ -1,0 +1,478 @@
+/**
+ * Waiting: sleeps until something that the condition reads could have changed, and only then
+ * judges it again. Registered in the same turn in which it was judged, so nothing is missed.
+ */
+import { act, type Acting, type Auth } from "./auth.ts";
+import { CelError, CelTooExpensive, compile, type Program, toJson } from "./cel.ts";
+import { buildContext, type Context, moveCursors } from "./context.ts";
+import {
+  type ContextQuery,
+  type Parameters,
+  parseContextQuery,
+  type Section,
+  SECTIONS,
+  whole,
+} from "./context/query.ts";
+import type { Change, Engine, Moment } from "./engine.ts";
+import { type HotRoom, type OpenWait, TailDropped } from "./engine/hot.ts";
+import { invalid, SyncError } from "./errors.ts";
+import { AGENT_SILENT_MS, ROOM_VOLATILE_WAITERS_MAX, ROOM_WAITERS_MAX, WAIT_GRACE_MS, WAIT_MS_DEFAULT, WAIT_MS_MAX } from "./limits.ts";
+import { canReadScope, type Elevate, isPrivateScope, type Principal } from "./policy.ts";
+import type { Room } from "./room.ts";
+import { callerEyes, Sight, Tracker } from "./sight.ts";
+import type { Json, JsonObject, LogRecord, Millis } from "./types.ts";
+import { type Judgement, WaitGroup, WaitIndex } from "./wait/index.ts";
+
+/** A wait as asked for. */
+interface WaitQuery {
+  readonly condition: string | undefined;
+  readonly program: Program | undefined;
+  readonly timeout: Millis;
+  readonly since: number | undefined;
+  /** Sections that stand at the top level; undefined for the context under `context`. */
+  readonly sections: ReadonlySet<Section> | undefined;
+  readonly context: ContextQuery;
+}
+
+/** What a wait needs from its door. */
+export interface WaitRequest {
+  readonly principal: Principal;
+  readonly room: string;
+  readonly agent?: string | undefined;
+  readonly parameters: Parameters;
+  readonly elevate?: Elevate | undefined;
+  /** Ends the wait when the client goes away. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** One sleeping request. */
+interface Sleeper {
+  readonly request: WaitRequest;
+  readonly query: WaitQuery;
+  readonly acting: Acting;
+  readonly since: number;
+  readonly startedAt: Millis;
+  readonly settle: (outcome: Wakeup) => void;
+  generation: number;
+}
+
+/** A condition that held, and the room as it was then. */
+interface Woken {
+  readonly kind: "woken";
+  readonly judgement: Judgement;
+  readonly by: LogRecord | undefined;
+  readonly context: Context;
+  readonly hot: HotRoom;
+  readonly seq: number;
+}
+
+type Wakeup =
+  | Woken
+  | { readonly kind: "timeout" | "closing" | "gone" }
+  | { readonly kind: "failed"; readonly error: unknown };
+
+/** The waits of all rooms. */
+export class Waits {
+  readonly #indices = new Map<HotRoom, WaitIndex<Sleeper>>();
+  readonly #due = new Map<HotRoom, { cells: Set<string>; records: LogRecord[] }>();
+  #isScheduled = false;
+  #cancelVolatile: (() => void) | undefined;
+  #isClosing = false;
+
+  constructor(private readonly engine: Engine, private readonly auth: Auth) {
+    engine.onChange((hot, change) => this.noteChange(hot, change));
+    auth.onForget(() => void this.judgeRights());
+  }
+
+  /** Open waits, for metrics. */
+  get open(): number {
+    let open = 0;
+    for (const index of this.#indices.values()) open += index.size;
+    return open;
+  }
+
+  /** Waits until the condition holds, something changes, or the time is up. */
+  async wait(request: WaitRequest): Promise<{ body: JsonObject; seq: number }> {
+    const query = parseWait(request.parameters);
+    const startedAt = this.engine.clock.now();
+    for (;;) {
+      const { generation } = this.auth;
+      const wakeup = await this.sleep(request, query, startedAt);
+      const reply = await this.answer(request, query, startedAt, wakeup, generation);
+      if (reply) return reply;
+    }
+  }
+
+  /** Looks once; when there is nothing to tell yet, sleeps in the index from the same turn on. */
+  private async sleep(request: WaitRequest, query: WaitQuery, startedAt: Millis): Promise<Wakeup> {
+    let leave: (() => void) | undefined;
+    const { value: outcome } = await this.engine.read(request.room, (moment) => {
+      leave?.();
+      const acting = act(request.principal, moment, "wait", request.agent, request.elevate);
+      const since = query.since ?? moment.room.head;
+      const judgement = judge(moment, acting, query.program);
+      const isChanged = query.since === undefined
+        ? query.program !== undefined
+        : hasChangedSince(moment, acting, query.since);
+      if (judgement.holds && isChanged) {
+        return Promise.resolve<Wakeup>(wokenAt(moment, acting, query, judgement, undefined));
+      }
+      const { promise, resolve } = Promise.withResolvers<Wakeup>();
+      const sleeper: Sleeper = {
+        request,
+        query,
+        acting,
+        since,
+        startedAt,
+        settle: resolve,
+        generation: this.auth.generation,
+      };
+      leave = this.enter(moment, sleeper, judgement);
+      return promise;
+    });
+    try {
+      return await outcome;
+    } finally {
+      leave?.();
+    }
+  }
+
+  /** Registers a sleeper; the answer takes it out again, with its timer and its presence. */
+  private enter({ hot, now }: Moment, sleeper: Sleeper, judgement: Judgement): () => void {
+    let index = this.#indices.get(hot);
+    if (!index) this.#indices.set(hot, index = new WaitIndex());
+    if (index.size >= ROOM_WAITERS_MAX) throw tooManyWaiters();
+    const { acting, query, request } = sleeper;
+    const key = `${acting.seesAll ? "*" : ""}${acting.agent}\u0000${query.condition ?? `\u0000${sleeper.since}`}`;
+    const group = index.join(key, query.program, sleeper, judgement);
+    hot.pins++;
+    const left = sleeper.startedAt + query.timeout - now;
+    const cancelTimer = this.engine.clock.after(Math.max(0, left), () => sleeper.settle({ kind: "timeout" }));
+    const onAbort = (): void => sleeper.settle({ kind: "gone" });
+    if (request.signal?.aborted) onAbort();
+    request.signal?.addEventListener("abort", onAbort, { once: true });
+    if (this.#isClosing) sleeper.settle({ kind: "closing" });
+    if (group.isVolatile) {
+      if (index.volatile.size > ROOM_VOLATILE_WAITERS_MAX) sleeper.settle({ kind: "failed", error: tooManyWaiters() });
+      this.tickVolatile();
+    }
+    const open = this.showWaiting(hot, sleeper, group);
+    let isIn = true;
+    return () => {
+      if (!isIn) return;
+      isIn = false;
+      hot.pins--;
+      cancelTimer();
+      request.signal?.removeEventListener("abort", onAbort);
+      index.leave(group, sleeper);
+      if (index.size === 0) this.#indices.delete(hot);
+      open();
+    };
+  }
+
+  /** Presence: `waiting` lies over the agent's status as long as its wait is open. */
+  private showWaiting(hot: HotRoom, { acting, query }: Sleeper, group: WaitGroup<Sleeper>): () => void {
+    const { agent } = acting;
+    if (agent === "" || agent === "admin" || acting.isBorrowed) return () => undefined;
+    const wait: OpenWait = {
+      condition: query.condition ?? "any change",
+      program: query.program,
+      since: this.engine.clock.now(),
+      isVolatile: () => group.isVolatile,
+      cells: () => group.cells,
+      wouldHold: (moment) => judge(moment, acting, query.program).holds,
+    };
+    const waits = hot.waits.get(agent) ?? new Set();
+    hot.waits.set(agent, waits.add(wait));
+    this.engine.presenceChanged(hot, agent);
+    return () => {
+      waits.delete(wait);
+      if (waits.size === 0) hot.waits.delete(agent);
+      this.engine.presenceChanged(hot, agent);
+    };
+  }
+
+  private noteChange(hot: HotRoom, change: Change): void {
+    const index = this.#indices.get(hot);
+    if (!index) return;
+    if (change.ended) {
+      for (const sleeper of index.all()) sleeper.settle({ kind: "failed", error: new TailDropped() });
+      return;
+    }
+    const due = this.#due.get(hot) ?? { cells: new Set<string>(), records: [] };
+    for (const cell of change.cells) due.cells.add(cell);
+    due.records.push(...change.records);
+    this.#due.set(hot, due);
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    // The writer's reply goes first; what piles up meanwhile is judged together.
+    setImmediate(() => this.judgeDue());
+  }
+
+  private judgeDue(): void {
+    this.#isScheduled = false;
+    const due = [...this.#due];
+    this.#due.clear();
+    for (const [hot, { cells, records }] of due) {
+      const index = this.#indices.get(hot);
+      if (!index || hot.isDead) continue;
+      const moment: Moment = { hot, room: hot.room, now: Math.max(this.engine.clock.now(), hot.room.ts) };
+      for (const group of index.affected(cells, records.length > 0)) this.judgeGroup(moment, index, group, records);
+    }
+  }
+
+  private judgeGroup(
+    moment: Moment,
+    index: WaitIndex<Sleeper>,
+    group: WaitGroup<Sleeper>,
+    records: readonly LogRecord[],
+  ): void {
+    const [first] = group.sleepers;
+    if (!first) return;
+    const judgement = judge(moment, first.acting, group.program);
+    index.update(group, judgement);
+    if (!judgement.holds) return;
+    for (const sleeper of [...group.sleepers]) {
+      const needsChange = sleeper.query.since !== undefined || group.program === undefined;
+      if (needsChange && !hasChangedSince(moment, sleeper.acting, sleeper.since)) continue;
+      sleeper.settle(wokenAt(moment, sleeper.acting, sleeper.query, judgement, records.at(-1)));
+    }
+  }
+
+  /** Conditions that change by themselves are judged once a second. */
+  private tickVolatile(): void {
+    this.#cancelVolatile ??= this.engine.clock.after(1_000, () => {
+      this.#cancelVolatile = undefined;
+      let isAny = false;
+      for (const [hot, index] of this.#indices) {
+        const moment: Moment = { hot, room: hot.room, now: Math.max(this.engine.clock.now(), hot.room.ts) };
+        for (const group of [...index.volatile]) {
+          isAny = true;
+          this.judgeGroup(moment, index, group, []);
+        }
+      }
+      if (isAny && !this.#isClosing) this.tickVolatile();
+    });
+  }
+
+  /** Rights are judged again whenever tokens, scopes or roles changed. */
+  private async judgeRights(): Promise<void> {
+    for (const index of [...this.#indices.values()]) {
+      for (const sleeper of [...index.all()]) {
+        if (sleeper.generation === this.auth.generation) continue;
+        try {
+          await this.mayStill(sleeper.request);
+          sleeper.generation = this.auth.generation;
+        } catch (error) {
+          sleeper.settle({ kind: "failed", error });
+        }
+      }
+    }
+  }
+
+  private async mayStill(request: WaitRequest): Promise<WaitRequest> {
+    const principal = await this.auth.again(request.principal);
+    const hot = await this.engine.find(request.room);
+    act(principal, { room: hot.room }, "wait", request.agent, request.elevate);
+    return { ...request, principal };
+  }
+
+  /** The reply to a wake-up; undefined when what was seen did not last and the wait goes on. */
+  private async answer(
+    request: WaitRequest,
+    query: WaitQuery,
+    startedAt: Millis,
+    wakeup: Wakeup,
+    generation: number,
+  ): Promise<{ body: JsonObject; seq: number } | undefined> {
+    if (wakeup.kind === "failed") {
+      if (wakeup.error instanceof TailDropped) return undefined;
+      throw wakeup.error;
+    }
+    const current = generation === this.auth.generation ? request : await this.mayStill(request);
+    if (wakeup.kind !== "woken") return await this.timeOut(wakeup.kind, current, query, startedAt);
+    try {
+      await wakeup.hot.whenDurable(wakeup.seq);
+    } catch (error) {
+      if (error instanceof TailDropped) return undefined;
+      throw error;
+    }
+    const now = this.engine.clock.now();
+    moveCursors(this.engine, wakeup.hot, wakeup.context.cursors, now);
+    const body = { ...wokenReply(wakeup, query, now - startedAt), ...contextMembers(wakeup.context, query) };
+    return { body, seq: wakeup.seq };
+  }
+
+  private async timeOut(
+    kind: "timeout" | "closing" | "gone",
+    request: WaitRequest,
+    query: WaitQuery,
+    startedAt: Millis,
+  ): Promise<{ body: JsonObject; seq: number }> {
+    const { value, hot, seq } = await this.engine.read(request.room, (moment) => {
+      const acting = act(request.principal, moment, "wait", request.agent, request.elevate);
+      const { error } = judge(moment, acting, query.program);
+      const context = buildContext(moment, acting, query.context);
+      return { acting, error, context, stalled: stalledAgents(moment, acting, query) };
+    });
+    const now = this.engine.clock.now();
+    if (kind !== "gone") moveCursors(this.engine, hot, value.context.cursors, now);
+    if (kind === "timeout") noteLate(hot, value.acting, query, now);
+    const body: JsonObject = {
+      triggered: false,
+      timeout: true,
+      ...(kind === "closing" ? { closing: true } : {}),
+      condition: query.condition ?? null,
+      elapsed_ms: now - startedAt,
+      seq,
+      ...(value.error === undefined ? {} : { last_error: value.error }),
+      ...(kind === "timeout" && value.stalled !== null ? { stalled: value.stalled } : {}),
+      ...contextMembers(value.context, query),
+    };
+    return { body, seq };
+  }
+
+  /** Answers everybody: the service is about to stop. */
+  close(): void {
+    this.#isClosing = true;
+    this.#cancelVolatile?.();
+    for (const index of this.#indices.values()) {
+      for (const sleeper of [...index.all()]) sleeper.settle({ kind: "closing" });
+    }
+  }
+}
+
+function wokenAt(
+  moment: Moment,
+  acting: Acting,
+  query: WaitQuery,
+  judgement: Judgement,
+  by: LogRecord | undefined,
+): Woken {
+  const context = buildContext(moment, acting, query.context);
+  return { kind: "woken", judgement, by, context, hot: moment.hot, seq: moment.room.head };
+}
+
+function wokenReply({ judgement, by, seq }: Woken, query: WaitQuery, waited: Millis): JsonObject {
+  return {
+    triggered: true,
+    condition: query.condition ?? null,
+    value: judgement.value,
+    seq,
+    waited_ms: waited,
+    ...(by ? { woken_by: { seq: by.seq, agent: by.agent, action: by.action ?? by.kind } } : {}),
+  };
+}
+
+function contextMembers({ body }: Context, query: WaitQuery): JsonObject {
+  if (!query.sections) return { context: body };
+  const { seq: _seq, ...sections } = body;
+  return sections;
+}
+
+function tooManyWaiters(): SyncError {
+  return new SyncError("rate_limited", `A room takes at most ${ROOM_WAITERS_MAX} waits at once.`, {
+    limit: ROOM_WAITERS_MAX,
+  }, { "Retry-After": "5" });
+}
+
+function parseWait(get: Parameters): WaitQuery {
+  const [condition] = get("condition");
+  const isGiven = condition !== undefined && condition !== "";
+  const program = isGiven
+    ? compile(condition, { field: "condition", place: "call", expect: "bool" })
+    : undefined;
+  const words = get("include").flatMap((text) => text.split(",")).map((w) => w.trim()).filter((w) => w !== "");
+  const sections = words.filter((word) => word !== "context" && !word.startsWith("_"));
+  for (const word of sections) {
+    if (!(SECTIONS as readonly string[]).includes(word)) {
+      throw invalid("include", `"context", sections (${SECTIONS.join(", ")}) or scopes with "_" are wanted`, "state");
+    }
+  }
+  const extra = words.filter((word) => word.startsWith("_"));
+  const context = parseContextQuery((name) =>
+    name === "include" ? extra : name === "only" && sections.length > 0 ? sections : get(name)
+  );
+  return {
+    condition: isGiven ? condition : undefined,
+    program,
+    timeout: whole(get, "timeout", 0, WAIT_MS_MAX) ?? WAIT_MS_DEFAULT,
+    since: context.since,
+    sections: sections.length > 0 && !words.includes("context") ? new Set(sections as Section[]) : undefined,
+    context,
+  };
+}
+
+/** Judges a condition with the caller's eyes. Failures count as not yet true. */
+function judge({ hot, room, now }: Moment, acting: Acting, program: Program | undefined): Judgement {
+  if (!program) return { holds: true, value: true, cells: [], isVolatile: false };
+  const tracker = new Tracker();
+  const sight = new Sight(hot, callerEyes(room, acting.agent, acting.seesAll), now, tracker);
+  const found = (): Pick<Judgement, "cells" | "isVolatile"> => ({
+    cells: tracker.cells,
+    isVolatile: tracker.isVolatile,
+  });
+  try {
+    const value = sight.evaluate(program);
+    if (value === true) return { holds: true, value: true, ...found() };
+    const error = value === false ? {} : { error: "the condition yields no boolean" };
+    return { holds: false, value: toJson(value), ...error, ...found() };
+  } catch (error) {
+    if (error instanceof CelTooExpensive) {
+      return { holds: false, value: null, error: "the condition takes too many steps", ...found() };
+    }
+    if (!(error instanceof CelError)) throw error;
+    return { holds: false, value: null, error: error.detail, ...found() };
+  }
+}
+
+/** Has anything changed after record `since` that the caller may see? */
+function hasChangedSince({ room }: Moment, acting: Acting, since: number): boolean {
+  if (room.head <= since) return false;
+  for (const [scope, holder] of room.scopes) {
+    if (!canReadScope(room, acting.agent, acting.seesAll, scope)) continue;
+    for (const entry of holder.entries.values()) if (entry.touched > since) return true;
+  }
+  if (since < room.removalsFrom) return true;
+  return room.removals.some(({ seq, scope }) =>
+    seq > since && (!isPrivateScope(scope) || canReadScope(room, acting.agent, acting.seesAll, scope))
+  );
+}
+
+/**
+ * The agents of a room in which nobody inside can make anything happen any more: every live agent
+ * waits on something that does not change by itself, and no timer is pending.
+ */
+function stalledAgents({ hot, room, now }: Moment, acting: Acting, query: WaitQuery): Json {
+  if (room.timers.pending > 0 || hasLease(room)) return null;
+  const agents: JsonObject[] = [];
+  const sight = new Sight(hot, callerEyes(room, acting.agent, acting.seesAll), now);
+  for (const [id] of room.liveAgents()) {
+    const presence = hot.presence.get(id);
+    if (!sight.isAgentThere(id) || presence?.status === "done") continue;
+    const last = presence?.lastHeartbeat ?? 0;
+    if (now - last > AGENT_SILENT_MS && !hot.waits.has(id)) continue;
+    const waitingOn = id === acting.agent ? query.condition ?? "any change" : openCondition(hot, id, now);
+    if (waitingOn === undefined) return null;
+    agents.push({ agent: id, waiting_on: waitingOn });
+  }
+  return agents.length > 0 ? { agents } : null;
+}
+
+function openCondition(hot: HotRoom, agent: string, now: Millis): string | undefined {
+  const waits = [...hot.waits.get(agent) ?? []];
+  if (waits.some((wait) => wait.isVolatile())) return undefined;
+  if (waits[0]) return waits[0].condition;
+  const late = hot.lateWaits.get(agent);
+  return late && late.until >= now ? late.condition : undefined;
+}
+
+function hasLease(room: Room): boolean {
+  return room.nextDue() !== undefined;
+}
+
+function noteLate(hot: HotRoom, acting: Acting, query: WaitQuery, now: Millis): void {
+  if (acting.agent === "" || acting.agent === "admin") return;
+  const condition = query.condition ?? "any change";
+  hot.lateWaits.set(acting.agent, { condition, until: now + WAIT_GRACE_MS });
+}
