@@ -110,3 +110,8 @@ export const ROOM_IDLE_MS = 300_000;
 export const HOT_ROOMS_MAX = 10_000;
 /** Bytes of one SQL parameter; groups are cut there. */
 export const SQL_PARAM_BYTES_MAX = 2_000_000;
+
+/** Views, presence and availability are gathered this long before a stream tells of them. */
+export const EVENT_GATHER_MS = 50;
+/** A stream gives a sign of life this often. */
+export const EVENT_HEARTBEAT_MS = 15_000;

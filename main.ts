@@ -8,6 +8,7 @@ import { isLoopbackName, readConfig } from "./config.ts";
 import type { Config } from "./config.ts";
 import { type Clock, Engine, SYSTEM_CLOCK } from "./engine.ts";
 import { SyncError } from "./errors.ts";
+import { Streams } from "./events.ts";
 import { Call, type Deps } from "./http/call.ts";
 import { type Documents, loadDocuments, showDocument } from "./http/documents.ts";
 import { notFound } from "./http/former.ts";
@@ -56,11 +57,12 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   const engine = new Engine(store, clock);
   const auth = new Auth(store, config, () => clock.now());
   const waits = new Waits(engine, auth);
+  const streams = new Streams(engine, auth);
   const log = logger(config.log, () => clock.now());
   const address = options.address ?? (() => "local");
   const app = new Hono();
   const elevate = await mountIdentity(app, { store, engine, auth, config, clock, address });
-  const deps: Deps = { config, store, engine, auth, waits, elevate };
+  const deps: Deps = { config, store, engine, auth, waits, streams, elevate };
   const metrics = new Metrics(engine, waits);
   const documents = await loadDocuments(new URL("./", import.meta.url));
   const limits = new Limits(config, clock, address);
@@ -78,6 +80,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     close: async () => {
       engine.isClosing = true;
       waits.close();
+      streams.close();
       await engine.close();
       await auth.flushUses();
       store.close();

@@ -38,6 +38,7 @@ async function stop(signal: string): Promise<void> {
   isStopping = true;
   log("info", "stopping", { signal });
   service.deps.waits.close();
+  service.deps.streams.close();
   await Promise.race([server.shutdown(), new Promise((resolve) => setTimeout(resolve, 5_000))]);
   await service.close();
   log("info", "stopped");

@@ -101,7 +101,7 @@ export function showActions(
     if (!isOpen) value["reason"] = "admin_only";
     value["builtin"] = true;
     if (query.depth !== "lean") value["params"] = builtin.params as unknown as Json;
-    shown.set(id, { value, _meta: { ...builtinMeta(), invocations: 0, contested: [] } });
+    shown.set(id, { value, _meta: builtinMeta() });
   }
   for (const id of sight.room.scopes.get("_actions")?.keys() ?? []) {
     const entry = sight.entry("_actions", id);

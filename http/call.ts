@@ -11,6 +11,7 @@ import { BODY_BYTES_MAX } from "../limits.ts";
 import { authenticationRequired, type Elevate, type Principal, type Verb } from "../policy.ts";
 import type { Store } from "../store.ts";
 import type { Json } from "../types.ts";
+import type { Streams } from "../events.ts";
 import type { Waits } from "../wait.ts";
 
 /** Everything that routes work with. */
@@ -20,6 +21,7 @@ export interface Deps {
   readonly engine: Engine;
   readonly auth: Auth;
   readonly waits: Waits;
+  readonly streams: Streams;
   readonly elevate: Elevate;
 }
 
@@ -27,6 +29,8 @@ export interface Deps {
 export interface Reply {
   readonly status?: number;
   readonly body: Json;
+  /** A stream instead of the body. */
+  readonly stream?: { readonly type: string; readonly body: ReadableStream<Uint8Array> };
   readonly seq?: number;
   readonly headers?: Readonly<Record<string, string>>;
 }

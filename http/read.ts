@@ -63,6 +63,22 @@ async function postWait(call: Call): Promise<Reply> {
   return await wait(call, body);
 }
 
+async function events(call: Call): Promise<Reply> {
+  const principal = await call.principal();
+  const resumed = call.request.headers.get("last-event-id") ?? "";
+  const after = whole(call.query, "after", 0, Number.MAX_SAFE_INTEGER) ??
+    whole(() => [resumed], "Last-Event-ID", 0, Number.MAX_SAFE_INTEGER);
+  const { deps, agent, request } = call;
+  try {
+    const room = call.param("id");
+    const { elevate } = deps;
+    const { body, seq } = await deps.streams.subscribe({ principal, room, agent, after, elevate, signal: request.signal });
+    return { body: null, stream: { type: "text/event-stream", body }, seq };
+  } catch (error) {
+    throw hideExistence(error, principal);
+  }
+}
+
 async function evaluate(call: Call): Promise<Reply> {
   const body = await call.json();
   const { value, seq } = await call.look("eval", (moment, acting) => evaluateFor(moment, acting, body));
@@ -99,6 +115,13 @@ export const READ_ROUTES: readonly Route[] = [
     verb: "wait",
     summary: "The same, with the parameters as JSON.",
     handle: postWait,
+  },
+  {
+    method: "GET",
+    path: "/rooms/:id/events",
+    verb: "events",
+    summary: "Follow the room as server-sent events, from any record on.",
+    handle: events,
   },
   {
     method: "GET",

@@ -44,11 +44,12 @@ const COMMON = {
 
 /** A reply as a response. */
 export function renderReply(reply: Reply, requestId: string, isCompact: boolean): Response {
-  const body = JSON.stringify(isCompact ? compact(reply.body) : reply.body);
+  const body = reply.stream?.body ?? JSON.stringify(isCompact ? compact(reply.body) : reply.body);
   return new Response(body, {
     status: reply.status ?? 200,
     headers: {
       ...COMMON,
+      ...(reply.stream ? { "Content-Type": reply.stream.type } : {}),
       "X-Request-Id": requestId,
       ...(reply.seq === undefined ? {} : { "X-Sync-Seq": String(reply.seq) }),
       ...reply.headers,

@@ -57,17 +57,5 @@ function actionMeta(sight: Sight, id: string, entry: Entry): JsonObject {
 
 /** `_meta` of what no record has written: built-ins and the service's own views. */
 export function builtinMeta(): JsonObject {
-  return {
-    revision: 0,
-    version: "",
-    updated_at: null,
-    writer: "_system",
-    via: null,
-    seq: 0,
-    score: SCORE_WITHOUT_AGENT,
-    velocity: 0,
-    writers: [],
-    first_at: null,
-    elided: false,
-  };
+  return { score: SCORE_WITHOUT_AGENT, revision: 0, elided: false };
 }
