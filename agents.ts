@@ -14,7 +14,7 @@ import { mustFitValue, mustNotCycle, mustStayWithinLimits } from "./rules.ts";
 import { deleteEmbodiments, insertEmbodiment, revokeRoomGrants } from "./store/tokens.ts";
 import { iso, resume } from "./timers.ts";
 import { mint } from "./tokens.ts";
-import { type AgentDefinition, type AgentStatus, type Json, LEVEL, type Millis, type Write } from "./types.ts";
+import { type AgentDefinition, type AgentStatus, type Json, type JsonObject, LEVEL, type Millis, type Write } from "./types.ts";
 import { viewWrite } from "./views.ts";
 
 const text = z.string().max(TEXT_LENGTH_MAX);
@@ -81,11 +81,12 @@ function drawId(body: z.output<typeof joinBody>, principal: Principal, room: Roo
 export async function join(engine: Engine, principal: Principal, roomId: string, raw: Json): Promise<Joined> {
   const body = parseBody(joinBody, raw, { example: JOIN_EXAMPLE });
   const chance = engine.clock.nonce();
-  const { reply } = await engine.submit(roomId, (moment) => decideJoin(moment, principal, body, chance));
+  const { reply } = await engine.submit(roomId, (moment) => decideJoin(engine, moment, principal, body, chance));
   return reply;
 }
 
 function decideJoin(
+  engine: Engine,
   { hot, room, now }: Moment,
   principal: Principal,
   body: z.output<typeof joinBody>,
@@ -121,9 +122,7 @@ function decideJoin(
     draft: { ...authorship(acting, room), agent: id, actor: definition.actor, kind: "join", writes },
     side,
     reply: () => {
-      const presence = hot.presenceOf(id, now);
-      presence.status = "active";
-      presence.lastHeartbeat = now;
+      setStatus(engine, hot, id, "active", now);
       return {
         id,
         room_id: room.id,
@@ -232,13 +231,28 @@ function joinWrites(
     writes.push({ scope: id, key, op: "set", value, revision, version: versionOf(value) });
   }
   for (const key of body.public_keys ?? []) {
-    const view = { id: `${id}.${key}`, expr: `state.self[${JSON.stringify(key)}].value`, scope: id };
-    writes.push(viewWrite(room, { ...view, id: viewIdFor(view.id) }, id, now, `public_keys.${key}`));
+    const quoted = JSON.stringify(key);
+    const expr = `${quoted} in state.self ? state.self[${quoted}].value : null`;
+    const view = { id: viewIdFor(`${id}.${key}`), expr, scope: id };
+    writes.push(ownView(room, view, id, now, `public_keys.${key}`));
   }
   for (const [i, view] of (body.views ?? []).entries()) {
-    writes.push(viewWrite(room, { ...view, scope: id } as Json, id, now, `views[${i}]`));
+    writes.push(ownView(room, { ...view, scope: id } as JsonObject, id, now, `views[${i}]`));
   }
   return writes;
+}
+
+/** A view that joining brings along: never one of somebody else's. Throws `view_owned`. */
+function ownView(room: Room, view: JsonObject, id: string, now: Millis, field: string): Write {
+  const write = viewWrite(room, view, id, now, field);
+  const known = room.view(write.key);
+  if (!known || known.scope === id) return write;
+  throw new SyncError("view_owned", `The view "${write.key}" belongs to "${known.scope}".`, {
+    id: write.key,
+    owner: known.scope,
+    field,
+    hint: "Choose another id for the view.",
+  });
 }
 
 function viewIdFor(id: string): string {
@@ -262,6 +276,7 @@ export function agentWrite(room: Room, id: string, definition: AgentDefinition):
 
 /** Changes an agent: admins everything, the agent its own name, status, meta and substrate. */
 export function decidePatchAgent(
+  engine: Engine,
   { hot, room, now }: Moment,
   acting: Acting,
   id: string,
@@ -285,7 +300,7 @@ export function decidePatchAgent(
   }
   const isRecord = Object.keys(changes).length > 0 || enabled !== undefined;
   const reply = (): Record<string, Json> => {
-    if (status !== undefined) hot.presenceOf(id, now).status = status;
+    if (status !== undefined) setStatus(engine, hot, id, status, now);
     return describeAgent(hot, room, id, next, now);
   };
   if (!isRecord) return { reply };

@@ -69,6 +69,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   for (const route of ROUTES) mount(app, deps, route, metrics, log, limits);
   mountOperations(app, deps, metrics);
   mountDocuments(app, documents, config);
+  const cancelFlush = every(clock, USES_FLUSH_MS, () => void auth.flushUses());
   app.options("*", () => preflight());
   app.notFound((c) => respondMissing(c.req.raw));
   app.onError((error) => respondBroken(error, log));
@@ -79,6 +80,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     deps,
     close: async () => {
       engine.isClosing = true;
+      cancelFlush();
       waits.close();
       streams.close();
       await engine.close();
@@ -86,6 +88,22 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       store.close();
     },
   };
+}
+
+/** Tokens' last uses are written down this often. */
+const USES_FLUSH_MS = 60_000;
+
+/** Runs again and again until cancelled. */
+function every(clock: Clock, ms: number, run: () => void): () => void {
+  let cancel = (): void => undefined;
+  const next = (): void => {
+    cancel = clock.after(ms, () => {
+      run();
+      next();
+    });
+  };
+  next();
+  return () => cancel();
 }
 
 /** A `file:` database gets its folder made. */

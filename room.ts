@@ -68,6 +68,8 @@ export class Room {
   /** Entries whose `enabled` decides whether they are there. */
   readonly gated = new Set<string>();
   keyCount = 0;
+  /** Agents that have joined and not left. */
+  agentCount = 0;
   valueBytes = 0;
   /** The newest removals; what was removed before `removalsFrom` is no longer known. */
   readonly removals: Removal[] = [];
@@ -277,6 +279,7 @@ export class Room {
     if (next?.enabled !== undefined) this.gated.add(cell);
     else if (old?.enabled !== undefined) this.gated.delete(cell);
     if (scope === "_messages") this.messages.replace(Number(key), old, next);
+    else if (scope === "_agents") this.agentCount += isPresent(next) - isPresent(old);
     else if (scope === "_config") this.#settings = undefined;
     else if (scope === "_actions") this.#contested = undefined;
   }
@@ -337,6 +340,11 @@ export function literalTargets(action: ActionDefinition): string[] {
 export function asList(value: Json | undefined): Json[] {
   if (value === undefined || value === null) return [];
   return Array.isArray(value) ? value : [value];
+}
+
+function isPresent(entry: Entry | undefined): 0 | 1 {
+  const agent = entry?.value as unknown as AgentDefinition | undefined;
+  return agent !== undefined && agent.left_at === undefined ? 1 : 0;
 }
 
 function leaseDue(entry: Entry | undefined): Millis | undefined {

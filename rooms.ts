@@ -145,7 +145,7 @@ export function describeRoom(room: Room, access: Access): JsonObject {
     label,
     role: access.role ?? null,
     head: room.head,
-    agents: [...room.liveAgents()].length,
+    agents: room.agentCount,
     join,
     public: room.settings.public,
     vocabulary,

@@ -2,6 +2,7 @@
  * Waiting: sleeps until something that the condition reads could have changed, and only then
  * judges it again. Registered in the same turn in which it was judged, so nothing is missed.
  */
+import { heartbeat } from "./agents.ts";
 import { act, type Acting, type Auth } from "./auth.ts";
 import { CelError, CelTooExpensive, compile, type Program, toJson } from "./cel.ts";
 import { buildContext, type Context, moveCursors } from "./context.ts";
@@ -109,6 +110,7 @@ export class Waits {
     const { value: outcome } = await this.engine.read(request.room, (moment) => {
       leave?.();
       const acting = act(request.principal, moment, "wait", request.agent, request.elevate);
+      heartbeat(this.engine, moment.hot, acting, moment.now);
       const since = query.since ?? moment.room.head;
       const judgement = judge(moment, acting, query.program);
       const isChanged = query.since === undefined

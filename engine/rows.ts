@@ -55,7 +55,7 @@ export function commitOf(hot: HotRoom, pending: readonly Pending[]): RoomCommit 
     ts: last.ts,
     label: room.settings.label,
     meta: room.settings.meta,
-    agents: room.scopes.get("_agents")?.entries.size ?? 0,
+    agents: room.agentCount,
     rows: pending.map(({ record, ts, idem }) => ({ record, ts, ...(idem ? { idem } : {}) })),
     entries,
     gone,

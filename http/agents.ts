@@ -83,7 +83,7 @@ export const AGENT_ROUTES: readonly Route[] = [
     path: "/rooms/:id/agents/:agent",
     verb: "agent.patch",
     summary: "Change an agent: admins its grants and role, the agent its own name, status and meta.",
-    handle: (call) => submit(call, "agent.patch", (m, acting, body) => decidePatchAgent(m, acting, call.param("agent"), body)),
+    handle: (call) => submit(call, "agent.patch", (m, acting, body) => decidePatchAgent(call.deps.engine, m, acting, call.param("agent"), body)),
   },
   {
     method: "DELETE",

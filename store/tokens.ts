@@ -224,7 +224,8 @@ export async function findEmbodiments(store: Store, grant: string): Promise<{ ro
 /** Notes the last use of grants. */
 export async function touchGrants(store: Store, uses: readonly [string, Millis][]): Promise<void> {
   await store.run([{
-    sql: `UPDATE token_grant SET last_used_at = j.value->>1 FROM json_each(:rows) AS j WHERE id = j.value->>0`,
+    sql: `UPDATE token_grant SET last_used_at = j.value->>1 FROM json_each(:rows) AS j
+      WHERE token_grant.id = j.value->>0`,
     args: { rows: JSON.stringify(uses) },
   }]);
 }
