@@ -1,38 +1,22 @@
 /** Agents: joining, changing, leaving, and the live data beside the log. */
+import { CLAIM_ENDED } from "./room/changes.ts";
 import { z } from "zod";
-import { type Acting, agentNotFound, authorship, localActor } from "./auth.ts";
+import { agentWrite, describeAgent } from "./agents/entry.ts";
+import { text } from "./agents/join.ts";
+import { setStatus } from "./agents/presence.ts";
+import { type Acting, agentNotFound, authorship } from "./auth.ts";
 import { mergePatch, versionOf } from "./canonical.ts";
 import { compile } from "./cel.ts";
-import type { Decision, Engine, Moment } from "./engine.ts";
-import type { HotRoom } from "./engine/hot.ts";
+import type { Decision, Moment } from "./engine/types.ts";
+import type { Engine } from "./engine.ts";
 import { invalid, SyncError } from "./errors.ts";
-import { agentId, json, jsonObject, keyName, parseBody, vocabularyId } from "./input.ts";
-import { GRANTS_MAX, TEXT_LENGTH_MAX } from "./limits.ts";
-import { type Access, accessTo, authenticationRequired, mustReach, type Principal } from "./policy.ts";
-import { CLAIM_ENDED, type Room } from "./room.ts";
-import { mustFitValue, mustNotCycle, mustStayWithinLimits } from "./rules.ts";
-import { deleteEmbodiments, insertEmbodiment, revokeRoomGrants } from "./store/tokens.ts";
+import { agentId, json, jsonObject, parseBody } from "./input.ts";
+import { GRANTS_MAX } from "./limits.ts";
+import type { Room } from "./room.ts";
+import { mustNotCycle } from "./rules.ts";
+import { deleteEmbodiments, revokeRoomGrants } from "./store/tokens.ts";
 import { iso, resume } from "./timers.ts";
-import { mint } from "./tokens.ts";
-import { type AgentDefinition, type AgentStatus, type Json, type JsonObject, LEVEL, type Millis, type Write } from "./types.ts";
-import { viewWrite } from "./views.ts";
-
-const text = z.string().max(TEXT_LENGTH_MAX);
-
-/** The body of a join. */
-export const joinBody = z.strictObject({
-  id: agentId.optional(),
-  name: text.optional(),
-  role: text.optional(),
-  meta: json.optional(),
-  enabled: z.string().nullable().optional(),
-  state: z.record(z.string(), json).optional(),
-  public_keys: z.array(keyName).max(256).optional(),
-  views: z.array(z.looseObject({ id: vocabularyId, expr: z.string() })).max(256).optional(),
-  actor: z.string().max(512).optional(),
-  substrate: jsonObject.optional(),
-});
-const JOIN_EXAMPLE = { id: "alice", name: "Alice", role: "agent" };
+import type { AgentDefinition, Json, Millis, Write } from "./types.ts";
 
 /** The body of an agent's update. */
 export const patchAgentBody = z.strictObject({
@@ -44,235 +28,6 @@ export const patchAgentBody = z.strictObject({
   status: z.enum(["active", "busy", "idle", "done"]).optional(),
   substrate: jsonObject.optional(),
 });
-
-/** What joining answers. */
-export interface Joined {
-  readonly id: string;
-  readonly room_id: string;
-  readonly name: string;
-  readonly role: string;
-  readonly actor: string;
-  readonly status: string;
-  readonly joined_at: string;
-  readonly last_heartbeat: string;
-  readonly grants: readonly string[];
-  readonly token: string;
-}
-
-/** Letters, digits and `-` of a name, as an id. */
-export function idFromName(name: string): string | undefined {
-  const id = name.toLowerCase().replace(/[^a-z0-9_:@-]+/g, "-").replace(/^[^a-z0-9]+|-+$/g, "").slice(0, 128);
-  return agentId.safeParse(id).success ? id : undefined;
-}
-
-/** The id a join gets when it names none: from `role`, else `name`, else the user's, else at random. */
-function drawId(body: z.output<typeof joinBody>, principal: Principal, room: Room, chance: string): string {
-  const user = principal.user ? idFromName(`${principal.user.username}-agent`) : undefined;
-  const wanted = [body.role, body.name].map((name) => name === undefined ? undefined : idFromName(name));
-  const base = wanted.find((id) => id !== undefined) ?? user ?? `agent-${chance.slice(0, 8)}`;
-  if (!room.agent(base)) return base;
-  for (let n = 2;; n++) {
-    const id = `${base.slice(0, 120)}-${n}`;
-    if (!room.agent(id)) return id;
-  }
-}
-
-/** Joins a room, or joins it again as the same agent. */
-export async function join(engine: Engine, principal: Principal, roomId: string, raw: Json): Promise<Joined> {
-  const body = parseBody(joinBody, raw, { example: JOIN_EXAMPLE });
-  const chance = engine.clock.nonce();
-  const { reply } = await engine.submit(roomId, (moment) => decideJoin(engine, moment, principal, body, chance));
-  return reply;
-}
-
-function decideJoin(
-  engine: Engine,
-  { hot, room, now }: Moment,
-  principal: Principal,
-  body: z.output<typeof joinBody>,
-  chance: string,
-): Decision<Joined> {
-  const access = joinAccess(principal, room);
-  const id = body.id ?? (access.bound !== undefined ? access.bound : drawId(body, principal, room, chance));
-  const known = room.agent(id);
-  if (access.bound !== undefined && access.bound !== id) {
-    throw new SyncError("identity_mismatch", `This token is bound to the agent "${access.bound}".`, {
-      claimed: id,
-      authenticated_as: access.bound,
-      hint: `Join as "${access.bound}", or with another token.`,
-    });
-  }
-  if (known) mustOwnAgent(access, known, id);
-  if (!known && room.get("_agents", id) === undefined) mustStayWithinLimits(room, "agents", 1);
-  const definition = definitionOf(room, id, body, known, principal, now);
-  const writes = joinWrites(room, id, body, definition, now);
-  const scope = `rooms:${room.id}:agent:${id}`;
-  const user = principal.user?.id ?? null;
-  const parent = user === null ? null : principal.lineage[0]!.id;
-  const minted = mint({ kind: "as", scope, user, parent, room: room.uid, agent: id }, now);
-  const isUsersToken = user !== null && principal.lineage[0]!.kind === "tok";
-  const side = [
-    revokeRoomGrants(room.uid, "as", id, now),
-    ...(known ? [deleteEmbodiments(room.uid, id)] : []),
-    ...minted.statements,
-    ...(isUsersToken ? [insertEmbodiment(principal.lineage[0]!.id, room.uid, id, now)] : []),
-  ];
-  const acting: Acting = { access, agent: id, seesAll: false, isBorrowed: false, isAdmin: false };
-  return {
-    draft: { ...authorship(acting, room), agent: id, actor: definition.actor, kind: "join", writes },
-    side,
-    reply: () => {
-      setStatus(engine, hot, id, "active", now);
-      return {
-        id,
-        room_id: room.id,
-        name: definition.name,
-        role: definition.role,
-        actor: definition.actor,
-        status: "active",
-        joined_at: definition.joined_at,
-        last_heartbeat: iso(now),
-        grants: definition.grants,
-        token: minted.token,
-      };
-    },
-  };
-}
-
-/** What a caller may do about joining: an open room takes anybody. */
-function joinAccess(principal: Principal, room: Room): Access {
-  const [grant] = principal.lineage;
-  const open = { level: LEVEL.write, embodied: [], owner: false, canWiden: false, principal } as const;
-  if (!grant) {
-    if (room.settings.join === "open") return open;
-    throw authenticationRequired();
-  }
-  return accessForJoin(principal, room, open);
-}
-
-function accessForJoin(principal: Principal, room: Room, open: Access): Access {
-  let access: Access;
-  try {
-    access = accessTo(principal, room, room.id);
-  } catch (error) {
-    if (error instanceof SyncError && error.code === "room_not_found" && room.settings.join === "open") return open;
-    throw error;
-  }
-  if (access.level >= LEVEL.write) return access;
-  if (room.settings.join === "open" && !access.role && access.principal.user) return open;
-  mustReach(access, "action.invoke", room);
-  return access;
-}
-
-/** Re-joining takes the agent's own token, its user's, or an admin's. Throws `agent_exists`. */
-function mustOwnAgent(access: Access, known: AgentDefinition, id: string): void {
-  const user = access.principal.user?.id;
-  const isAdmin = access.level === LEVEL.admin;
-  if (access.bound === id || isAdmin || (user !== undefined && known.owner === user)) return;
-  throw new SyncError("agent_exists", `The agent "${id}" exists already.`, {
-    agent: id,
-    hint: "Join again with its own token, its user's or an admin's; or choose another id.",
-    example: { id: `${id}-2` },
-  });
-}
-
-function definitionOf(
-  room: Room,
-  id: string,
-  body: z.output<typeof joinBody>,
-  known: AgentDefinition | undefined,
-  principal: Principal,
-  now: Millis,
-): AgentDefinition {
-  if (body.actor !== undefined && body.actor !== known?.actor) throw actorDenied(body.actor);
-  const meta = body.meta ?? known?.meta;
-  const substrate = body.substrate ?? known?.substrate;
-  const enabled = body.enabled === undefined ? known?.enabled : body.enabled ?? undefined;
-  const owner = known?.owner ?? (known ? undefined : principal.user?.id);
-  if (enabled !== undefined) compile(enabled, { field: "enabled", place: "enabled", expect: "bool" });
-  return {
-    name: body.name ?? known?.name ?? id,
-    role: body.role ?? known?.role ?? "agent",
-    actor: known?.actor ?? localActor(room, id),
-    joined_at: known && known.left_at === undefined ? known.joined_at : iso(now),
-    grants: known?.grants ?? [],
-    ...(meta === undefined || meta === null ? {} : { meta }),
-    ...(substrate === undefined ? {} : { substrate }),
-    ...(enabled === undefined ? {} : { enabled }),
-    ...(owner === undefined ? {} : { owner }),
-  };
-}
-
-function actorDenied(actor: string): SyncError {
-  return new SyncError("actor_denied", `This caller has no right to speak as "${actor}".`, {
-    field: "actor",
-    hint: 'Leave "actor" out to get an actor of this room.',
-    help: "trust",
-  });
-}
-
-function joinWrites(
-  room: Room,
-  id: string,
-  body: z.output<typeof joinBody>,
-  definition: AgentDefinition,
-  now: Millis,
-): Write[] {
-  const writes = [agentWrite(room, id, definition)];
-  if (definition.enabled !== undefined) {
-    mustNotCycle(room, [{ scope: "_agents", key: id, enabled: definition.enabled }]);
-  }
-  const state = Object.entries(body.state ?? {});
-  mustStayWithinLimits(room, "keys", state.length);
-  for (const [key, value] of state) {
-    if (!keyName.safeParse(key).success) throw invalid(`state.${key}`, "a key is 1-256 printable characters");
-    mustFitValue(value, `state.${key}`);
-    const revision = (room.get(id, key)?.revision ?? 0) + 1;
-    writes.push({ scope: id, key, op: "set", value, revision, version: versionOf(value) });
-  }
-  for (const key of body.public_keys ?? []) {
-    const quoted = JSON.stringify(key);
-    const expr = `${quoted} in state.self ? state.self[${quoted}].value : null`;
-    const view = { id: viewIdFor(`${id}.${key}`), expr, scope: id };
-    writes.push(ownView(room, view, id, now, `public_keys.${key}`));
-  }
-  for (const [i, view] of (body.views ?? []).entries()) {
-    writes.push(ownView(room, { ...view, scope: id } as JsonObject, id, now, `views[${i}]`));
-  }
-  return writes;
-}
-
-/** A view that joining brings along: never one of somebody else's. Throws `view_owned`. */
-function ownView(room: Room, view: JsonObject, id: string, now: Millis, field: string): Write {
-  const write = viewWrite(room, view, id, now, field);
-  const known = room.view(write.key);
-  if (!known || known.scope === id) return write;
-  throw new SyncError("view_owned", `The view "${write.key}" belongs to "${known.scope}".`, {
-    id: write.key,
-    owner: known.scope,
-    field,
-    hint: "Choose another id for the view.",
-  });
-}
-
-function viewIdFor(id: string): string {
-  if (vocabularyId.safeParse(id).success) return id;
-  throw invalid("public_keys", "the key must make a view id: letters, digits, '_', ':', '@', '.', '-'", ["status"]);
-}
-
-/** The write that stores an agent. */
-export function agentWrite(room: Room, id: string, definition: AgentDefinition): Write {
-  const value = definition as unknown as Json;
-  return {
-    scope: "_agents",
-    key: id,
-    op: "set",
-    value,
-    revision: (room.get("_agents", id)?.revision ?? 0) + 1,
-    version: versionOf(value),
-    ...(definition.enabled === undefined ? {} : { enabled: definition.enabled }),
-  };
-}
 
 /** Changes an agent: admins everything, the agent its own name, status, meta and substrate. */
 export function decidePatchAgent(
@@ -304,16 +59,26 @@ export function decidePatchAgent(
     return describeAgent(hot, room, id, next, now);
   };
   if (!isRecord) return { reply };
-  return { draft: { ...authorship(acting, room), kind: "agent", writes: [agentWrite(room, id, next)] }, reply };
+  return {
+    draft: { ...authorship(acting, room), kind: "agent", writes: [agentWrite(room, id, next)] },
+    reply,
+  };
 }
 
-function mustBeOwnPatch(body: z.output<typeof patchAgentBody>, isSelf: boolean, acting: Acting): void {
-  const admins = (["grants", "role", "enabled"] as const).filter((field) => body[field] !== undefined);
+function mustBeOwnPatch(
+  body: z.output<typeof patchAgentBody>,
+  isSelf: boolean,
+  acting: Acting,
+): void {
+  const admins = (["grants", "role", "enabled"] as const).filter((field) =>
+    body[field] !== undefined
+  );
   if (isSelf && admins.length === 0) return;
   throw new SyncError("room_token_required", "This change needs admin rights in the room.", {
     ...(admins[0] ? { field: admins[0] } : {}),
     authenticated_as: acting.agent,
-    hint: "Use the room_ token or an owner's. An agent changes its own name, status, meta and substrate.",
+    hint:
+      "Use the room_ token or an owner's. An agent changes its own name, status, meta and substrate.",
   });
 }
 
@@ -321,7 +86,9 @@ function mustGrant(room: Room, acting: Acting, grants: readonly string[]): void 
   for (const grant of grants) {
     if (grant === "*") {
       if (acting.access.owner) continue;
-      throw new SyncError("owner_required", 'Only an owner of the room grants "*".', { field: "grants" });
+      throw new SyncError("owner_required", 'Only an owner of the room grants "*".', {
+        field: "grants",
+      });
     }
     if (!agentId.safeParse(grant).success) {
       throw invalid("grants", 'a list of agent ids, or "*", is wanted', ["bob"]);
@@ -329,35 +96,12 @@ function mustGrant(room: Room, acting: Acting, grants: readonly string[]): void 
   }
 }
 
-/** An agent as its own calls answer it. */
-export function describeAgent(
-  hot: HotRoom,
-  room: Room,
-  id: string,
-  definition: AgentDefinition,
-  now: Millis,
-): Record<string, Json> {
-  const presence = hot.presence.get(id);
-  const waiting = hot.waitingOn(id) ?? null;
-  return {
-    id,
-    room_id: room.id,
-    name: definition.name,
-    role: definition.role,
-    actor: definition.actor,
-    status: waiting === null ? presence?.status ?? "active" : "waiting",
-    waiting_on: waiting,
-    joined_at: definition.joined_at,
-    last_heartbeat: iso(presence?.lastHeartbeat ?? now),
-    grants: [...definition.grants],
-    ...(definition.meta === undefined ? {} : { meta: definition.meta }),
-    ...(definition.substrate === undefined ? {} : { substrate: definition.substrate }),
-    ...(definition.enabled === undefined ? {} : { enabled: definition.enabled }),
-  };
-}
-
 /** Leaves: tokens revoked, claims released; scope, vocabulary and id stay. */
-export function decideLeave({ room, now }: Moment, acting: Acting, id: string): Decision<Record<string, Json>> {
+export function decideLeave(
+  { room, now }: Moment,
+  acting: Acting,
+  id: string,
+): Decision<Record<string, Json>> {
   const known = room.agent(id);
   if (!known || known.left_at !== undefined) throw agentNotFound(room, id);
   if (!acting.isAdmin && (acting.agent !== id || acting.isBorrowed)) {
@@ -366,7 +110,10 @@ export function decideLeave({ room, now }: Moment, acting: Acting, id: string): 
       authenticated_as: acting.agent,
     });
   }
-  const writes = [agentWrite(room, id, { ...known, left_at: iso(now) }), ...releasedClaims(room, id, now)];
+  const writes = [
+    agentWrite(room, id, { ...known, left_at: iso(now) }),
+    ...releasedClaims(room, id, now),
+  ];
   const side = [revokeRoomGrants(room.uid, "as", id, now), deleteEmbodiments(room.uid, id)];
   return {
     draft: { ...authorship(acting, room), kind: "leave", writes },
@@ -394,31 +141,4 @@ function releasedClaims(room: Room, agent: string, now: Millis): Write[] {
     });
   }
   return writes;
-}
-
-/** Notes a sign of life: turns `idle` to `active`; nothing for `done`, for borrowed eyes or for nobody. */
-export function heartbeat(engine: Engine, hot: HotRoom, acting: Acting, now: Millis): void {
-  if (acting.agent === "" || acting.agent === "admin" || acting.isBorrowed) return;
-  const presence = hot.presenceOf(acting.agent, now);
-  if (presence.status === "done") return;
-  const wasStale = now - presence.lastHeartbeat >= HEARTBEAT_SHOWN_MS;
-  const wasIdle = presence.status === "idle";
-  if (!wasStale && !wasIdle) {
-    presence.lastHeartbeat = now;
-    return;
-  }
-  presence.lastHeartbeat = now;
-  if (wasIdle) presence.status = "active";
-  engine.presenceChanged(hot, acting.agent);
-}
-
-/** A heartbeat is told to waits and streams at most once in this time. */
-const HEARTBEAT_SHOWN_MS = 10_000;
-
-/** Sets what an agent says of itself; no record. */
-export function setStatus(engine: Engine, hot: HotRoom, agent: string, status: AgentStatus, now: Millis): void {
-  const presence = hot.presenceOf(agent, now);
-  presence.status = status;
-  presence.lastHeartbeat = now;
-  engine.presenceChanged(hot, agent);
 }

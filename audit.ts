@@ -8,13 +8,20 @@ import { AUDIT_RECORDS } from "./limits.ts";
 import { canReadScope } from "./policy.ts";
 import { hashOf, shownTo } from "./record.ts";
 import { Room } from "./room.ts";
-import type { LogFilter, Store } from "./store.ts";
+import type { LogFilter } from "./store/rows.ts";
+import type { Store } from "./store.ts";
 import type { Json, JsonObject, LogRecord, Write } from "./types.ts";
 
 /** A record as its reader sees it. */
-export function showRecord(room: Room, acting: Acting, record: LogRecord, proof = false): JsonObject {
+export function showRecord(
+  room: Room,
+  acting: Acting,
+  record: LogRecord,
+  proof = false,
+): JsonObject {
   return shownTo(record, {
-    own: acting.isAdmin && !acting.isBorrowed || (acting.agent !== "" && record.agent === acting.agent),
+    own: acting.isAdmin && !acting.isBorrowed ||
+      (acting.agent !== "" && record.agent === acting.agent),
     canRead: (write: Write) => canReadScope(room, acting.agent, acting.seesAll, write.scope),
   }, proof);
 }
@@ -79,7 +86,8 @@ export async function readHistory(
   const total = await store.countLog(room.uid, { ...filter, upTo });
   const page = records.slice(0, limit);
   const fits = (write: Write): boolean =>
-    write.scope === scope && (key === undefined ? write.key.startsWith(prefix ?? "") : write.key === key);
+    write.scope === scope &&
+    (key === undefined ? write.key.startsWith(prefix ?? "") : write.key === key);
   const entries = page.flatMap((record) =>
     (record.writes ?? []).filter(fits).map((write): JsonObject => ({
       seq: record.seq,
@@ -111,9 +119,15 @@ export async function auditScope(
   acting: Acting,
   upTo: number,
 ): Promise<JsonObject> {
-  const records = await store.readLog(hot.room.uid, { upTo, limit: AUDIT_RECORDS, newestFirst: true });
+  const records = await store.readLog(hot.room.uid, {
+    upTo,
+    limit: AUDIT_RECORDS,
+    newestFirst: true,
+  });
   const scope: JsonObject = {};
-  for (const record of records.reverse()) scope[String(record.seq)] = showRecord(hot.room, acting, record);
+  for (const record of records.reverse()) {
+    scope[String(record.seq)] = showRecord(hot.room, acting, record);
+  }
   return scope;
 }
 
@@ -126,7 +140,11 @@ export async function invocationMessages(
   upTo: number,
 ): Promise<JsonObject> {
   const { after, limit, from } = query.messages;
-  const filter: LogFilter = { kind: "invoke", upTo, ...(from === undefined ? {} : { agent: from }) };
+  const filter: LogFilter = {
+    kind: "invoke",
+    upTo,
+    ...(from === undefined ? {} : { agent: from }),
+  };
   const isForward = after !== undefined;
   const records = await store.readLog(hot.room.uid, {
     ...filter,
@@ -189,9 +207,13 @@ export async function verifyRoom(store: Store, hot: HotRoom, upTo: number): Prom
     after = page.at(-1)!.seq;
     await new Promise<void>((resolve) => setImmediate(resolve));
   }
-  const difference = live.head === upTo && hot.durable === upTo ? firstDifference(room, live) : undefined;
+  const difference = live.head === upTo && hot.durable === upTo
+    ? firstDifference(room, live)
+    : undefined;
   if (difference !== undefined) {
-    return { ...broken(upTo, `the fold differs from the live state at ${difference}`, records, upTo) };
+    return {
+      ...broken(upTo, `the fold differs from the live state at ${difference}`, records, upTo),
+    };
   }
   return { ok: true, records, base: null, head: upTo, hash: room.hash };
 }

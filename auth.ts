@@ -5,7 +5,7 @@
 import { sha256 } from "./canonical.ts";
 import { type Config, isLoopbackName } from "./config.ts";
 import { SyncError } from "./errors.ts";
-import type { Moment } from "./engine.ts";
+import type { Moment } from "./engine/types.ts";
 import {
   type Access,
   accessTo,
@@ -85,7 +85,9 @@ export class Auth {
     if (!found) throw invalidToken();
     const principal = await this.principalOf(found.lineage);
     if (this.#known.size >= KNOWN_MAX) this.#known.clear();
-    const ends = [found.expiresAt, ...found.lineage.map((grant) => grant.expiresAt)].filter((at) => at !== null);
+    const ends = [found.expiresAt, ...found.lineage.map((grant) => grant.expiresAt)].filter((at) =>
+      at !== null
+    );
     this.#known.set(key, { principal, expiresAt: ends.length > 0 ? Math.min(...ends) : null });
     return principal;
   }
@@ -121,7 +123,12 @@ export class Auth {
     if (this.#used.size === 0) return;
     const uses = [...this.#used];
     this.#used.clear();
-    await touchGrants(this.store, uses);
+    try {
+      await touchGrants(this.store, uses);
+    } catch (error) {
+      if (!(error instanceof SyncError)) throw error;
+      for (const [id, at] of uses) if (!this.#used.has(id)) this.#used.set(id, at);
+    }
   }
 
   /** Counts a request as open: made on the machine itself, through no proxy and from no other page? */
@@ -194,7 +201,9 @@ export function actAs(access: Access, room: Room, named: string | undefined): Ac
   }
   if (access.bound !== undefined) return { ...base, agent: access.bound };
   if (mine.length === 1) return { ...base, agent: mine[0]! };
-  if (mine.length > 1) throw agentRequired(`This token has joined several agents: ${mine.join(", ")}.`, mine[0]!);
+  if (mine.length > 1) {
+    throw agentRequired(`This token has joined several agents: ${mine.join(", ")}.`, mine[0]!);
+  }
   if (isAdmin) return { ...base, agent: "admin", seesAll: true };
   return { ...base, agent: "" };
 }
@@ -259,10 +268,17 @@ export function authorship(acting: Acting, room: Room): Authorship {
   const [grant] = acting.access.principal.lineage;
   const session = grant ? { session: sha256(grant.id).slice(0, 16) } : {};
   const own = room.agent(acting.agent)?.actor;
-  if (own !== undefined && !acting.isBorrowed) return { agent: acting.agent, actor: own, ...session };
+  if (own !== undefined && !acting.isBorrowed) {
+    return { agent: acting.agent, actor: own, ...session };
+  }
   const user = acting.access.principal.user;
   const actor = user ? `did:sync:user:${user.username}` : localActor(room, "admin");
-  return { agent: acting.agent, actor, ...(own === undefined ? {} : { on_behalf: own }), ...session };
+  return {
+    agent: acting.agent,
+    actor,
+    ...(own === undefined ? {} : { on_behalf: own }),
+    ...session,
+  };
 }
 
 /** Refuses a caller without a credential. Throws `authentication_required`. */

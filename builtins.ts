@@ -11,29 +11,46 @@ export interface BuiltinListing {
 /** The built-ins by id. */
 export const BUILTINS: Readonly<Record<string, BuiltinListing>> = {
   _register_action: {
-    description: "Declare a write capability: parameters, an optional gate (if), and write templates.",
+    description:
+      "Declare a write capability: parameters, an optional gate (if), and write templates.",
     params: {
       id: { type: "string", required: true },
       description: { type: "string" },
-      params: { type: "object", description: "{name: {type, enum, required, default, minimum, maximum, items}}" },
+      params: {
+        type: "object",
+        description: "{name: {type, enum, required, default, minimum, maximum, items}}",
+      },
       if: { type: "string", description: "CEL; the action is available while it is true" },
       enabled: { type: "string", description: "CEL; the action is there while it is true" },
-      writes: { type: "array", required: true, description: "[{scope?, key, value | merge | increment | append | delete | renew}]" },
+      writes: {
+        type: "array",
+        required: true,
+        description: "[{scope?, key, value | merge | increment | append | delete | renew}]",
+      },
       result: { type: "string", description: "CEL, evaluated after the writes" },
-      scope: { type: "string", description: "whose authority the action carries; _shared by default" },
+      scope: {
+        type: "string",
+        description: "whose authority the action carries; _shared by default",
+      },
       timer: { type: "object" },
       on_invoke: { type: "object", description: "{timer}: a cooldown" },
       domain: { type: "string" },
       if_version: { type: "any" },
     },
   },
-  _delete_action: { description: "Remove an action.", params: { id: { type: "string", required: true } } },
+  _delete_action: {
+    description: "Remove an action.",
+    params: { id: { type: "string", required: true } },
+  },
   _register_view: {
     description: "Declare a read capability: a CEL expression whose value everyone sees.",
     params: {
       id: { type: "string", required: true },
       expr: { type: "string", required: true },
-      scope: { type: "string", description: "whose private state it may read; your own by default" },
+      scope: {
+        type: "string",
+        description: "whose private state it may read; your own by default",
+      },
       description: { type: "string" },
       enabled: { type: "string" },
       render: { type: "object", description: "{type, label, …}: how a dashboard shows it" },
@@ -41,7 +58,10 @@ export const BUILTINS: Readonly<Record<string, BuiltinListing>> = {
       if_version: { type: "any" },
     },
   },
-  _delete_view: { description: "Remove a view.", params: { id: { type: "string", required: true } } },
+  _delete_view: {
+    description: "Remove a view.",
+    params: { id: { type: "string", required: true } },
+  },
   _send_message: {
     description: 'Send a message; kind "task" can be claimed, "to" directs attention.',
     params: {
@@ -63,7 +83,9 @@ export const BUILTINS: Readonly<Record<string, BuiltinListing>> = {
   },
   _set_status: {
     description: "Say how you are: active, busy, idle or done.",
-    params: { status: { type: "string", enum: ["active", "busy", "idle", "done"], required: true } },
+    params: {
+      status: { type: "string", enum: ["active", "busy", "idle", "done"], required: true },
+    },
   },
   _configure: {
     description: "Set a key of the room's configuration (admins).",

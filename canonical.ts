@@ -60,7 +60,11 @@ function checkShape(v: Json, path: string, depth: number, numbers: boolean, text
     if (!numbers) return;
     if (!Number.isFinite(v)) throw invalid(path, "a finite number is wanted", 1);
     if (Number.isInteger(v) && !Number.isSafeInteger(v)) {
-      throw invalid(path, "integers stay within ±(2^53−1); send larger ones as strings", "9007199254740993");
+      throw invalid(
+        path,
+        "integers stay within ±(2^53−1); send larger ones as strings",
+        "9007199254740993",
+      );
     }
   } else if (typeof v === "string") {
     if (text && !v.isWellFormed()) throw invalid(path, "text without lone surrogates is wanted");
@@ -68,7 +72,9 @@ function checkShape(v: Json, path: string, depth: number, numbers: boolean, text
     for (let i = 0; i < v.length; i++) checkShape(v[i]!, `${path}[${i}]`, depth + 1, numbers, text);
   } else if (v !== null && typeof v === "object") {
     for (const key of Object.keys(v)) {
-      if (text && !key.isWellFormed()) throw invalid(path, "member names without lone surrogates are wanted");
+      if (text && !key.isWellFormed()) {
+        throw invalid(path, "member names without lone surrogates are wanted");
+      }
       checkShape(v[key]!, `${path}.${key}`, depth + 1, numbers, text);
     }
   }
@@ -77,7 +83,12 @@ function checkShape(v: Json, path: string, depth: number, numbers: boolean, text
 /** Copies JSON so that every member is an own one, whatever its name (`__proto__` included). */
 export function setOwn(target: Record<string, Json>, key: string, value: Json): void {
   if (key === "__proto__") {
-    Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true });
+    Object.defineProperty(target, key, {
+      value,
+      enumerable: true,
+      configurable: true,
+      writable: true,
+    });
   } else {
     target[key] = value;
   }
@@ -93,7 +104,11 @@ export function mergePatch(target: Json | undefined, patch: Json): Json {
   for (const key of Object.keys(patch)) {
     const operand = patch[key]!;
     if (operand === null) delete result[key];
-    else setOwn(result, key, mergePatch(Object.hasOwn(result, key) ? result[key] : undefined, operand));
+    else {setOwn(
+        result,
+        key,
+        mergePatch(Object.hasOwn(result, key) ? result[key] : undefined, operand),
+      );}
   }
   return result;
 }

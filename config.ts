@@ -13,18 +13,28 @@ interface Option {
 /** Every option of the service. */
 export const OPTIONS = [
   { name: "PORT", fallback: "8787", what: "TCP port to listen on." },
-  { name: "HOST", fallback: "127.0.0.1", what: "Address to listen on; loopback unless told otherwise." },
+  {
+    name: "HOST",
+    fallback: "127.0.0.1",
+    what: "Address to listen on; loopback unless told otherwise.",
+  },
   {
     name: "SYNC_ORIGIN",
     fallback: "",
-    what: "Public origin, for links, the OAuth issuer and passkeys; http://localhost:<PORT> unless set.",
+    what:
+      "Public origin, for links, the OAuth issuer and passkeys; http://localhost:<PORT> unless set.",
   },
-  { name: "SYNC_DB", fallback: "file:./data/sync.db", what: "Database: a file: path or any libSQL URL." },
+  {
+    name: "SYNC_DB",
+    fallback: "file:./data/sync.db",
+    what: "Database: a file: path or any libSQL URL.",
+  },
   { name: "SYNC_DB_TOKEN", fallback: "", what: "Token for a remote libSQL server." },
   {
     name: "SYNC_ROOM_CREATION",
     fallback: "",
-    what: 'Who may create rooms without a token: "" (on loopback only), "token" (nobody), "open" (anybody).',
+    what:
+      'Who may create rooms without a token: "" (on loopback only), "token" (nobody), "open" (anybody).',
   },
   { name: "SYNC_LOG", fallback: "json", what: 'Log lines as "json" or "pretty", or "off".' },
   {
@@ -32,11 +42,16 @@ export const OPTIONS = [
     fallback: "",
     what: "Addresses of proxies whose X-Forwarded-For is believed, separated by commas.",
   },
-  { name: "SYNC_METRICS_TOKEN", fallback: "", what: "Bearer token that opens /metrics beyond loopback." },
+  {
+    name: "SYNC_METRICS_TOKEN",
+    fallback: "",
+    what: "Bearer token that opens /metrics beyond loopback.",
+  },
   {
     name: "SYNC_RATE_LIMIT_IP",
     fallback: "",
-    what: "Requests a minute per address on doors without a token; 0 is off. 60, but off on loopback.",
+    what:
+      "Requests a minute per address on doors without a token; 0 is off. 60, but off on loopback.",
   },
   {
     name: "SYNC_RATE_LIMIT_TOKEN",
@@ -71,7 +86,8 @@ export interface Config {
 /** Is this a name of the machine itself? */
 export function isLoopbackName(host: string): boolean {
   const name = host.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1").toLowerCase();
-  return name === "localhost" || name.endsWith(".localhost") || name === "::1" || /^127(\.\d{1,3}){3}$/.test(name);
+  return name === "localhost" || name.endsWith(".localhost") || name === "::1" ||
+    /^127(\.\d{1,3}){3}$/.test(name);
 }
 
 /** Reads the environment. Throws `invalid_argument` for a value that makes no sense. */
@@ -84,7 +100,9 @@ export function readConfig(get: (name: string) => string | undefined): Config {
   const port = wholeNumber("PORT", value("PORT"), 65_535);
   const host = value("HOST");
   const origin = (value("SYNC_ORIGIN") || `http://localhost:${port}`).replace(/\/+$/, "");
-  if (!URL.canParse(origin)) throw bad("SYNC_ORIGIN", "a URL such as https://sync.example.org is wanted");
+  if (!URL.canParse(origin)) {
+    throw bad("SYNC_ORIGIN", "a URL such as https://sync.example.org is wanted");
+  }
   const isLoopback = isLoopbackName(host.includes(":") ? `[${host}]` : host);
   const rate = (name: OptionName, away: number): number =>
     value(name) === "" ? (isLoopback ? 0 : away) : wholeNumber(name, value(name), 10_000_000);
@@ -97,9 +115,15 @@ export function readConfig(get: (name: string) => string | undefined): Config {
     isLoopback,
     db: value("SYNC_DB"),
     ...(dbToken ? { dbToken } : {}),
-    roomCreation: oneOf("SYNC_ROOM_CREATION", value("SYNC_ROOM_CREATION") || "local", ["local", "token", "open"]),
+    roomCreation: oneOf("SYNC_ROOM_CREATION", value("SYNC_ROOM_CREATION") || "local", [
+      "local",
+      "token",
+      "open",
+    ]),
     log: oneOf("SYNC_LOG", value("SYNC_LOG"), ["json", "pretty", "off"]),
-    trustedProxies: value("SYNC_TRUSTED_PROXIES").split(",").map((s) => s.trim()).filter((s) => s !== ""),
+    trustedProxies: value("SYNC_TRUSTED_PROXIES").split(",").map((s) => s.trim()).filter((s) =>
+      s !== ""
+    ),
     ...(metricsToken ? { metricsToken } : {}),
     rateLimitIp: rate("SYNC_RATE_LIMIT_IP", 60),
     rateLimitToken: rate("SYNC_RATE_LIMIT_TOKEN", 6000),
@@ -107,12 +131,16 @@ export function readConfig(get: (name: string) => string | undefined): Config {
 }
 
 function bad(name: string, wanted: string): SyncError {
-  return new SyncError("invalid_argument", `The option ${name} is not valid: ${wanted}.`, { field: name });
+  return new SyncError("invalid_argument", `The option ${name} is not valid: ${wanted}.`, {
+    field: name,
+  });
 }
 
 function wholeNumber(name: string, text: string, max: number): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 0 || value > max) throw bad(name, `a whole number up to ${max} is wanted`);
+  if (!Number.isInteger(value) || value < 0 || value > max) {
+    throw bad(name, `a whole number up to ${max} is wanted`);
+  }
   return value;
 }
 

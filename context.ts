@@ -6,9 +6,16 @@ import { type Acting } from "./auth.ts";
 import { Budgeter } from "./context/budget.ts";
 import { collectMessages, type MessagesSection } from "./context/messages.ts";
 import type { ContextQuery } from "./context/query.ts";
-import { type Candidate, collectState, showEntry, type StateSection, tierFor } from "./context/state.ts";
+import {
+  type Candidate,
+  collectState,
+  showEntry,
+  type StateSection,
+  tierFor,
+} from "./context/state.ts";
 import { showActions, showAgents, showViews } from "./context/vocabulary.ts";
-import type { Engine, Moment } from "./engine.ts";
+import type { Engine } from "./engine.ts";
+import type { Moment } from "./engine/types.ts";
 import type { HotRoom } from "./engine/hot.ts";
 import { isPrivateScope } from "./policy.ts";
 import { callerEyes, Sight } from "./sight.ts";
@@ -44,9 +51,12 @@ export function buildContext(moment: Moment, acting: Acting, asked: ContextQuery
   const query: ContextQuery = isReset ? whole : asked;
   const sight = new Sight(hot, callerEyes(room, acting.agent, acting.seesAll), now);
   const seen = hot.presence.get(acting.agent)?.seen ?? 0;
-  const has = (section: "state" | "views" | "agents" | "actions" | "messages"): boolean => query.sections.has(section);
+  const has = (section: "state" | "views" | "agents" | "actions" | "messages"): boolean =>
+    query.sections.has(section);
   const collected: Collected = {
-    state: has("state") ? collectState(sight, query, seen) : { scopes: [], candidates: [], isWhole: true },
+    state: has("state")
+      ? collectState(sight, query, seen)
+      : { scopes: [], candidates: [], isWhole: true },
     views: has("views") ? showViews(sight, query) : new Map(),
     agents: has("agents") ? showAgents(sight, hot) : new Map(),
     actions: has("actions") ? showActions(sight, hot, acting, query) : new Map(),
@@ -80,9 +90,13 @@ function frameOf(
   if (query.sections.has("state")) {
     frame["state"] = Object.fromEntries(collected.state.scopes.map((scope) => [scope, {}]));
   }
-  for (const section of ["views", "agents", "actions"] as const) if (query.sections.has(section)) frame[section] = {};
+  for (const section of ["views", "agents", "actions"] as const) {
+    if (query.sections.has(section)) frame[section] = {};
+  }
   const { messages } = collected;
-  if (messages) frame["messages"] = { ...messages.counters, recent: [], total: messages.total, returned: 0 };
+  if (messages) {
+    frame["messages"] = { ...messages.counters, recent: [], total: messages.total, returned: 0 };
+  }
   frame["self"] = acting.agent;
   if (isReset) frame["reset"] = true;
   if (query.since !== undefined) frame["removed"] = removedSince(moment, sight, query.since);
@@ -94,12 +108,16 @@ function frameOf(
 function shapingOf(query: ContextQuery, { state }: Collected): JsonObject {
   const counts = { focus: 0, peripheral: 0, elided: 0, total: state.candidates.length };
   for (const candidate of state.candidates) counts[tierFor(candidate, state, query).tier]++;
-  const left = ["state", "views", "agents", "actions", "messages"].filter((name) => !query.sections.has(name as "state"));
+  const left = ["state", "views", "agents", "actions", "messages"].filter((name) =>
+    !query.sections.has(name as "state")
+  );
   return {
     focus_threshold: query.focus,
     elide_threshold: query.elide,
     elision: query.elision,
-    ...(state.isWhole && query.sections.has("state") && query.elision === "auto" ? { reason: "small" } : {}),
+    ...(state.isWhole && query.sections.has("state") && query.elision === "auto"
+      ? { reason: "small" }
+      : {}),
     state_entries: counts,
     ...(left.length > 0 ? { sections_elided: left } : {}),
   };
@@ -112,7 +130,9 @@ function helpFor({ room }: Moment, { messages, views, state }: Collected): strin
   if (room.contested.size > 0) help.push("contested_actions");
   if (Number(messages?.counters["directed_unread"] ?? 0) > 0) help.push("directed_messages");
   if (!state.isWhole) help.push("shaping");
-  const isBroken = [...views.values()].some((view) => (view["_meta"] as JsonObject)["error"] !== undefined);
+  const isBroken = [...views.values()].some((view) =>
+    (view["_meta"] as JsonObject)["error"] !== undefined
+  );
   if (isBroken) help.push("broken_views");
   return help;
 }
@@ -159,7 +179,12 @@ interface LaidOut {
   readonly readTo: number | undefined;
 }
 
-function layOutWhole(frame: JsonObject, sight: Sight, collected: Collected, query: ContextQuery): LaidOut {
+function layOutWhole(
+  frame: JsonObject,
+  sight: Sight,
+  collected: Collected,
+  query: ContextQuery,
+): LaidOut {
   const { state, messages } = collected;
   const shown = (frame["state"] ?? {}) as Record<string, JsonObject>;
   for (const candidate of state.candidates) {
@@ -198,7 +223,11 @@ function layOutWithin(
   for (const message of page) if (message.isDirected) budgeter.addMessage(message);
   let isStateWhole = true;
   const addEntry = (candidate: Candidate): boolean =>
-    budgeter.addEntry(candidate.shownScope, candidate.key, showEntry(sight, candidate, state, query));
+    budgeter.addEntry(
+      candidate.shownScope,
+      candidate.key,
+      showEntry(sight, candidate, state, query),
+    );
   for (const candidate of fresh) if (!addEntry(candidate)) isStateWhole = false;
   for (const [id, agent] of collected.agents) budgeter.addMember("agents", id, agent);
   for (const candidate of others) addEntry(candidate);
@@ -214,7 +243,11 @@ function layOutWithin(
   for (const [id, action] of collected.actions) budgeter.replaceMember("actions", id, action);
   const { body, readTo } = budgeter.finish(page, messages?.nextAfter);
   const limit = messages?.readTo;
-  return { body, isStateWhole, readTo: limit === undefined || readTo === undefined ? undefined : Math.min(limit, readTo) };
+  return {
+    body,
+    isStateWhole,
+    readTo: limit === undefined || readTo === undefined ? undefined : Math.min(limit, readTo),
+  };
 }
 
 /** v6's form: entries are their values, views `{value}`, agents and actions their value objects. */
@@ -222,10 +255,14 @@ function plainShape(body: JsonObject): JsonObject {
   const elided: string[] = [];
   const failed: JsonObject = {};
   const state: JsonObject = {};
-  for (const [scope, entries] of Object.entries((body["state"] ?? {}) as Record<string, JsonObject>)) {
+  for (
+    const [scope, entries] of Object.entries((body["state"] ?? {}) as Record<string, JsonObject>)
+  ) {
     const shown: JsonObject = {};
     for (const [key, entry] of Object.entries(entries as Record<string, JsonObject>)) {
-      if ((entry["_meta"] as JsonObject | undefined)?.["elided"] === true) elided.push(`${scope}.${key}`);
+      if ((entry["_meta"] as JsonObject | undefined)?.["elided"] === true) {
+        elided.push(`${scope}.${key}`);
+      }
       put(shown, key, scope === "_audit" ? entry as Json : entry["value"]!);
     }
     state[scope] = shown;
@@ -238,7 +275,9 @@ function plainShape(body: JsonObject): JsonObject {
   }
   const values = (section: string): JsonObject =>
     Object.fromEntries(
-      Object.entries((body[section] ?? {}) as Record<string, JsonObject>).map(([id, item]) => [id, item["value"]!]),
+      Object.entries((body[section] ?? {}) as Record<string, JsonObject>).map((
+        [id, item],
+      ) => [id, item["value"]!]),
     );
   const shaping = { ...body["_shaping"] as JsonObject, shape: "plain", elided, failed };
   return {
@@ -260,10 +299,13 @@ function cursorsAfter(
   laid: LaidOut,
 ): CursorMove | undefined {
   const { agent } = acting;
-  if (agent === "" || agent === "admin" || acting.isBorrowed || query.peek || !room.agent(agent)) return undefined;
+  if (agent === "" || agent === "admin" || acting.isBorrowed || query.peek || !room.agent(agent)) {
+    return undefined;
+  }
   const seen = hot.presence.get(agent)?.seen ?? 0;
   const isGapless = query.since === undefined || query.since <= seen;
-  const isStateRead = query.sections.has("state") && query.onlyScopes === undefined && laid.isStateWhole && isGapless;
+  const isStateRead = query.sections.has("state") && query.onlyScopes === undefined &&
+    laid.isStateWhole && isGapless;
   return {
     agent,
     ...(isStateRead ? { seen: room.head } : {}),
@@ -272,7 +314,12 @@ function cursorsAfter(
 }
 
 /** Moves the reader's cursors: called when the reply is certain to leave. */
-export function moveCursors(engine: Engine, hot: HotRoom, move: CursorMove | undefined, now: number): void {
+export function moveCursors(
+  engine: Engine,
+  hot: HotRoom,
+  move: CursorMove | undefined,
+  now: number,
+): void {
   if (!move || (move.read === undefined && move.seen === undefined)) return;
   const presence = hot.presenceOf(move.agent, now);
   const isRead = move.read !== undefined && move.read > presence.read;
@@ -286,7 +333,11 @@ export function moveCursors(engine: Engine, hot: HotRoom, move: CursorMove | und
 export function showSalience(moment: Moment, acting: Acting, limit: number): JsonObject {
   const { hot, room, now } = moment;
   const sight = new Sight(hot, callerEyes(room, acting.agent, acting.seesAll), now);
-  const query = { include: new Set<string>(), expand: [], onlyScopes: undefined } as unknown as ContextQuery;
+  const query = {
+    include: new Set<string>(),
+    expand: [],
+    onlyScopes: undefined,
+  } as unknown as ContextQuery;
   const { candidates } = collectState(sight, query, hot.presence.get(acting.agent)?.seen ?? 0);
   const entries = [...candidates].sort((a, b) => b.score - a.score).slice(0, limit);
   return {
@@ -296,7 +347,9 @@ export function showSalience(moment: Moment, acting: Acting, limit: number): Jso
       scope,
       key,
       score,
-      signals: sight.scorer.isAgent ? sight.scorer.signals(scope, key, entry) as unknown as JsonObject : null,
+      signals: sight.scorer.isAgent
+        ? sight.scorer.signals(scope, key, entry) as unknown as JsonObject
+        : null,
     })),
     total: candidates.length,
     returned: entries.length,

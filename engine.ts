@@ -2,95 +2,41 @@
  * The hot rooms and the one way in. A command is decided against the room at its tail, applied
  * at once, committed in a group, and answered when it is durable. Reads take the same tail.
  */
-import { randomBytes, randomUUID } from "node:crypto";
-import { SyncError } from "./errors.ts";
-import { HotRoom, type Pending, TailDropped } from "./engine/hot.ts";
+import { knownOutcome, remember } from "./engine/idempotency.ts";
+import { PresenceWriter } from "./engine/presence.ts";
+import { randomUUID } from "node:crypto";
 import { Committer } from "./engine/committer.ts";
-import { hotFromRows } from "./engine/rows.ts";
+import { HotRoom, type Pending, TailDropped } from "./engine/hot.ts";
+import { Residency } from "./engine/residency.ts";
+import type {
+  Change,
+  Clock,
+  Command,
+  Decision,
+  IdempotencyKey,
+  Moment,
+  Outcome,
+} from "./engine/types.ts";
 import { Wheel } from "./engine/wheel.ts";
-import { HOT_ROOMS_MAX, IDEMPOTENCY_MS, ROOM_IDLE_MS } from "./limits.ts";
+import { SyncError } from "./errors.ts";
 import { roomNotFound } from "./policy.ts";
 import { hashOf } from "./record.ts";
 import { Room } from "./room.ts";
-import type { RoomCommit, SideStatement, Store } from "./store.ts";
+import type { Store } from "./store.ts";
+import type { RoomCommit } from "./store/rows.ts";
 import { iso } from "./timers.ts";
-import type { Draft, Json, LogRecord, Millis } from "./types.ts";
-
-/** Time and chance, so that tests can hold them. */
-export interface Clock {
-  now(): Millis;
-  /** Runs once after `ms`; the answer cancels it. */
-  after(ms: Millis, run: () => void): () => void;
-  nonce(): string;
-}
-
-/** The machine's clock and chance. */
-export const SYSTEM_CLOCK: Clock = {
-  now: () => Date.now(),
-  after: (ms, run) => {
-    const timer = setTimeout(run, Math.min(ms, 2_147_483_647));
-    return () => clearTimeout(timer);
-  },
-  nonce: () => randomBytes(16).toString("hex"),
-};
-
-/** The room, and the instant at which a command or a read looks at it. */
-export interface Moment {
-  readonly hot: HotRoom;
-  readonly room: Room;
-  readonly now: Millis;
-}
-
-/** What a command decided: a record to keep (or none) and the reply to give once it is durable. */
-export interface Decision<T> {
-  readonly draft?: Draft;
-  /** Evaluated when the writes are applied; becomes the record's `result`. */
-  readonly result?: () => Json | undefined;
-  /** Rows that live or die with the record. */
-  readonly side?: readonly SideStatement[];
-  /** Computed right after the writes, from the same room. */
-  readonly reply: (record: LogRecord | undefined) => T;
-}
-
-/** A decision about a room at an instant. Throws `SyncError` to refuse. */
-export type Command<T> = (moment: Moment) => Decision<T>;
-
-/** How a request with an Idempotency-Key is known again. */
-export interface IdempotencyKey {
-  /** Who and which key. */
-  readonly key: string;
-  /** Digest of what was asked. */
-  readonly digest: string;
-}
-
-/** The outcome of a submission. */
-export interface Outcome<T> {
-  readonly reply: T;
-  readonly seq: number;
-  readonly replayed: boolean;
-}
-
-/** What happened to a room, told when it is durable (or taken back, with no records). */
-export interface Change {
-  readonly records: readonly LogRecord[];
-  readonly cells: ReadonlySet<string>;
-  /** The room has ended. */
-  readonly ended?: true;
-}
+import type { Draft, LogRecord, Millis } from "./types.ts";
 
 const ATTEMPTS = 8;
 
 /** The hot rooms. */
 export class Engine {
-  readonly #hot = new Map<string, HotRoom>();
-  readonly #byName = new Map<string, HotRoom>();
-  readonly #loading = new Map<string, Promise<HotRoom>>();
+  readonly #rooms: Residency;
   readonly #creating = new Set<string>();
   readonly #listeners = new Set<(hot: HotRoom, change: Change) => void>();
   readonly #committer: Committer;
   readonly #wheel: Wheel;
-  #cancelSweep: (() => void) | undefined;
-  #cancelFlush: (() => void) | undefined;
+  readonly #presence: PresenceWriter;
   isClosing = false;
 
   constructor(readonly store: Store, readonly clock: Clock) {
@@ -99,6 +45,12 @@ export class Engine {
       onDropped: (hot, cells) => this.emit(hot, { records: [], cells }),
       onLost: (hot) => this.catchUp(hot),
     });
+    this.#rooms = new Residency(store, clock, (hot) => this.#wheel.note(hot, hot.room.nextDue()));
+    this.#presence = new PresenceWriter(
+      clock,
+      this.#rooms.byUid,
+      (rows) => this.#committer.alone(() => store.savePresence(rows)),
+    );
     this.#wheel = new Wheel(clock, (hot) => this.onDue(hot));
   }
 
@@ -110,7 +62,7 @@ export class Engine {
 
   /** Rooms in memory. */
   get hotRooms(): Iterable<HotRoom> {
-    return this.#hot.values();
+    return this.#rooms.byUid.values();
   }
 
   /** Groups committed and records in them, since the start. */
@@ -131,18 +83,11 @@ export class Engine {
 
   /** The room of this name in memory, loaded when it is cold. Throws `room_not_found`. */
   async find(id: string): Promise<HotRoom> {
-    const known = this.#byName.get(id);
-    if (known && !known.isDead) {
-      known.lastUsed = this.clock.now();
-      if (this.store.db.isShared) await this.catchUp(known);
-      if (!known.isDead) return known;
-    }
-    let loading = this.#loading.get(id);
-    if (!loading) {
-      loading = this.load(id).finally(() => this.#loading.delete(id));
-      this.#loading.set(id, loading);
-    }
-    return await loading;
+    const known = this.#rooms.known(id);
+    if (!known) return await this.#rooms.load(id);
+    known.lastUsed = this.clock.now();
+    if (this.store.db.isShared) await this.catchUp(known);
+    return known.isDead ? await this.#rooms.load(id) : known;
   }
 
   /** The room of this name, or undefined. */
@@ -155,47 +100,6 @@ export class Engine {
     }
   }
 
-  private async load(id: string): Promise<HotRoom> {
-    const row = await this.store.findRoom(id);
-    if (!row) throw roomNotFound(id);
-    const now = this.clock.now();
-    const loaded = await this.store.loadRoom(row, now - IDEMPOTENCY_MS);
-    const hot = hotFromRows(loaded, now);
-    this.admit(hot);
-    return hot;
-  }
-
-  private admit(hot: HotRoom): void {
-    this.#hot.set(hot.room.uid, hot);
-    this.#byName.set(hot.room.id, hot);
-    this.#wheel.note(hot, hot.room.nextDue());
-    this.#cancelSweep ??= this.clock.after(ROOM_IDLE_MS / 4, () => this.sweep());
-  }
-
-  /** Takes rooms that nobody has used for a while out of memory. */
-  private sweep(): void {
-    this.#cancelSweep = undefined;
-    const now = this.clock.now();
-    const idle = [...this.#hot.values()].filter((hot) => hot.pins === 0 && hot.pending.length === 0);
-    idle.sort((a, b) => a.lastUsed - b.lastUsed);
-    let surplus = this.#hot.size - HOT_ROOMS_MAX;
-    for (const hot of idle) {
-      if (surplus <= 0 && now - hot.lastUsed < ROOM_IDLE_MS) break;
-      surplus--;
-      if (hot.dirtyPresence.size === 0) this.release(hot);
-    }
-    if (this.#hot.size > 0 && !this.isClosing) {
-      this.#cancelSweep = this.clock.after(ROOM_IDLE_MS / 4, () => this.sweep());
-    }
-  }
-
-  /** Takes a room out of memory; it is loaded again when somebody asks for it. */
-  release(hot: HotRoom): void {
-    hot.isDead = true;
-    this.#hot.delete(hot.room.uid);
-    if (this.#byName.get(hot.room.id) === hot) this.#byName.delete(hot.room.id);
-  }
-
   /**
    * Decides a command against the room's tail, applies it, and answers when it is durable. A
    * refusal leaves only when the tail it was judged by is durable, too.
@@ -203,13 +107,13 @@ export class Engine {
   async submit<T>(id: string, command: Command<T>, idem?: IdempotencyKey): Promise<Outcome<T>> {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const hot = await this.find(id);
-      const known = idem && await this.knownOutcome<T>(hot, idem);
+      const known = idem && await knownOutcome<T>(this.store, hot, idem, this.clock.now());
       if (known) return known;
       try {
         return await this.attempt(hot, command, idem);
       } catch (error) {
         if (!(error instanceof TailDropped)) throw error;
-        await new Promise<void>((resolve) => void this.clock.after(1 + attempt * 5, resolve));
+        if (attempt > 0) await this.pause(attempt * 5);
       }
     }
     throw new SyncError("store_busy", "Other writers were faster, several times in a row.", {
@@ -217,7 +121,15 @@ export class Engine {
     }, { "Retry-After": "1" });
   }
 
-  private async attempt<T>(hot: HotRoom, command: Command<T>, idem?: IdempotencyKey): Promise<Outcome<T>> {
+  private async pause(ms: Millis): Promise<void> {
+    await new Promise<void>((resolve) => void this.clock.after(ms, resolve));
+  }
+
+  private async attempt<T>(
+    hot: HotRoom,
+    command: Command<T>,
+    idem?: IdempotencyKey,
+  ): Promise<Outcome<T>> {
     const moment = this.moment(hot);
     let decision: Decision<T>;
     try {
@@ -232,7 +144,7 @@ export class Engine {
       await hot.whenDurable(seq);
       return { reply, seq, replayed: false };
     }
-    const ended = idem && this.remember(hot, idem, moment.now);
+    const ended = idem && remember(hot, idem, moment.now);
     try {
       const { record, reply } = this.keep(hot, decision.draft, moment.now, decision, idem);
       await hot.whenDurable(record.seq);
@@ -269,7 +181,13 @@ export class Engine {
     created?: RoomCommit["created"],
   ): { record: LogRecord; reply: T } {
     const { room } = hot;
-    const unsealed = { ...draft, seq: room.head + 1, ts: iso(now), prev: room.hash, nonce: this.clock.nonce() };
+    const unsealed = {
+      ...draft,
+      seq: room.head + 1,
+      ts: iso(now),
+      prev: room.hash,
+      nonce: this.clock.nonce(),
+    };
     const applied = room.apply(unsealed);
     let cells = hot.memos.invalidate(applied.touched, room.head);
     let record: LogRecord, reply: T;
@@ -301,50 +219,14 @@ export class Engine {
     return { record, reply };
   }
 
-  private remember(
-    hot: HotRoom,
-    idem: IdempotencyKey,
-    now: Millis,
-  ): (seq: number | undefined) => void {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const known = { digest: idem.digest, ts: now, ended: promise } as { seq?: number } & {
-      digest: string;
-      ts: Millis;
-      ended: Promise<void>;
-    };
-    hot.idempotent.set(idem.key, known);
-    return (seq) => {
-      if (seq === undefined) hot.idempotent.delete(idem.key);
-      else known.seq = seq;
-      resolve();
-    };
-  }
-
-  private async knownOutcome<T>(hot: HotRoom, idem: IdempotencyKey): Promise<Outcome<T> | undefined> {
-    for (let known = hot.idempotent.get(idem.key); known; known = hot.idempotent.get(idem.key)) {
-      if (known.ts + IDEMPOTENCY_MS <= this.clock.now()) {
-        hot.idempotent.delete(idem.key);
-        return undefined;
-      }
-      if (known.digest !== idem.digest) {
-        throw new SyncError("idempotency_key_reused", "This Idempotency-Key was used with another body.", {
-          hint: "Use a fresh key for a new request, and the same body when repeating one.",
-        });
-      }
-      await known.ended;
-      if (known.seq === undefined) continue;
-      const reply = await this.store.readReply(hot.room.uid, known.seq);
-      if (reply !== undefined) return { reply: JSON.parse(reply) as T, seq: known.seq, replayed: true };
-      return undefined;
-    }
-    return undefined;
-  }
-
   /**
    * Looks at the room's tail without changing it. What was seen is handed out when that tail is
    * durable, and looked at again if the tail is dropped.
    */
-  async read<T>(id: string, look: (moment: Moment) => T): Promise<{ value: T; seq: number; hot: HotRoom }> {
+  async read<T>(
+    id: string,
+    look: (moment: Moment) => T,
+  ): Promise<{ value: T; seq: number; hot: HotRoom }> {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const hot = await this.find(id);
       let seq = hot.room.head;
@@ -375,7 +257,14 @@ export class Engine {
       const { hot, room, now } = moment;
       const decision = command(moment);
       if (!decision.draft) return look(moment, undefined, new Set());
-      const record = { ...decision.draft, seq: room.head + 1, ts: iso(now), prev: room.hash, nonce: "", hash: "" };
+      const record = {
+        ...decision.draft,
+        seq: room.head + 1,
+        ts: iso(now),
+        prev: room.hash,
+        nonce: "",
+        hash: "",
+      };
       const applied = room.apply(record);
       const cells = hot.memos.invalidate(applied.touched, room.head);
       try {
@@ -408,7 +297,7 @@ export class Engine {
         if (error instanceof TailDropped) throw roomExists(id);
         throw error;
       }
-      this.admit(hot);
+      this.#rooms.admit(hot);
       return reply;
     } finally {
       this.#creating.delete(id);
@@ -421,21 +310,28 @@ export class Engine {
     await hot.whenDurable(hot.room.head);
     await this.store.deleteRoom(hot.room.uid, this.clock.now());
     hot.dropTail(roomNotFound(id));
-    this.release(hot);
+    this.#rooms.release(hot);
     this.emit(hot, { records: [], cells: new Set(), ended: true });
     this.clock.after(100, () => void this.purge());
   }
 
   private async purge(): Promise<void> {
     if (this.isClosing) return;
-    if (await this.store.purgeDeleted(2_000)) this.clock.after(20, () => void this.purge());
+    let pause = 20;
+    try {
+      if (!await this.store.purgeDeleted(2_000)) return;
+    } catch (error) {
+      if (!(error instanceof SyncError)) throw error;
+      pause = 5_000;
+    }
+    this.clock.after(pause, () => void this.purge());
   }
 
   /** Follows what other processes have written to the room. */
   private async catchUp(hot: HotRoom): Promise<void> {
     const row = await this.store.findRoomByUid(hot.room.uid);
     if (!row) {
-      this.release(hot);
+      this.#rooms.release(hot);
       this.emit(hot, { records: [], cells: new Set(), ended: true });
       return;
     }
@@ -462,47 +358,23 @@ export class Engine {
 
   /** An agent's live data changed: who watches it is told, and it is written by and by. */
   presenceChanged(hot: HotRoom, agent: string, field: "presence" | "unread" = "presence"): void {
-    hot.dirtyPresence.add(agent);
-    this.#cancelFlush ??= this.clock.after(1_000, () => void this.flushPresence());
+    this.#presence.note(hot, agent);
     const cells = hot.memos.invalidate([`${field}:${agent}`], hot.room.head);
     this.emit(hot, { records: [], cells });
   }
 
   /** An agent's cursors moved: written by and by, of no interest to others. */
   cursorsMoved(hot: HotRoom, agent: string): void {
-    hot.dirtyPresence.add(agent);
-    this.#cancelFlush ??= this.clock.after(1_000, () => void this.flushPresence());
-  }
-
-  /** Writes presence: each agent's at most once in ten seconds, unless `all`. */
-  async flushPresence(all = false): Promise<void> {
-    this.#cancelFlush?.();
-    this.#cancelFlush = undefined;
-    const now = this.clock.now();
-    const rows: { room: string; agent: string; data: NonNullable<ReturnType<HotRoom["presence"]["get"]>> }[] = [];
-    let isLeft = false;
-    for (const hot of this.#hot.values()) {
-      for (const agent of [...hot.dirtyPresence]) {
-        if (!all && !hot.mayWritePresence(agent, now)) {
-          isLeft = true;
-          continue;
-        }
-        hot.dirtyPresence.delete(agent);
-        const data = hot.presence.get(agent);
-        if (data) rows.push({ room: hot.room.uid, agent, data });
-      }
-    }
-    if (isLeft && !this.isClosing) this.#cancelFlush = this.clock.after(2_000, () => void this.flushPresence());
-    if (rows.length > 0) await this.#committer.alone(() => this.store.savePresence(rows));
+    this.#presence.note(hot, agent);
   }
 
   /** Stops the timers, writes what is left, and waits for it. */
   async close(): Promise<void> {
     this.isClosing = true;
-    this.#cancelSweep?.();
+    this.#rooms.stop();
     this.#wheel.stop();
     await this.#committer.idle();
-    await this.flushPresence(true);
+    await this.#presence.flush(true);
   }
 }
 

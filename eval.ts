@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { Acting } from "./auth.ts";
 import { Budget, CelError, compile, explain, toJson, typeName } from "./cel.ts";
-import type { Moment } from "./engine.ts";
+import type { Moment } from "./engine/types.ts";
 import { jsonObject, parseBody } from "./input.ts";
 import { failedExpression } from "./invoke/failures.ts";
 import { callerEyes, Sight } from "./sight.ts";
@@ -21,7 +21,13 @@ export const evalBody = z.strictObject({
 export function evaluateFor({ hot, room, now }: Moment, acting: Acting, raw: Json): JsonObject {
   const body = parseBody(evalBody, raw, { example: { expr: "state._shared.phase.value" } });
   const program = compile(body.expr, { field: "expr", place: "call" });
-  const sight = new Sight(hot, callerEyes(room, acting.agent, acting.seesAll), now, undefined, body.params ?? {});
+  const sight = new Sight(
+    hot,
+    callerEyes(room, acting.agent, acting.seesAll),
+    now,
+    undefined,
+    body.params ?? {},
+  );
   const budget = new Budget();
   try {
     const value = sight.evaluate(program, budget);

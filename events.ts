@@ -5,12 +5,19 @@
  */
 import { act, type Acting, type Auth } from "./auth.ts";
 import { showRecord } from "./audit.ts";
-import type { Change, Engine, Moment } from "./engine.ts";
+import type { Change, Moment } from "./engine/types.ts";
+import type { Engine } from "./engine.ts";
 import type { HotRoom } from "./engine/hot.ts";
 import { SyncError } from "./errors.ts";
-import { EVENT_GATHER_MS, EVENT_HEARTBEAT_MS, ROOM_STREAMS_MAX, STREAM_BACKLOG_BYTES_MAX } from "./limits.ts";
+import {
+  EVENT_GATHER_MS,
+  EVENT_HEARTBEAT_MS,
+  ROOM_STREAMS_MAX,
+  STREAM_BACKLOG_BYTES_MAX,
+} from "./limits.ts";
 import { type Elevate, grantsOf, type Principal } from "./policy.ts";
-import { type Room, splitCell } from "./room.ts";
+import type { Room } from "./room.ts";
+import { splitCell } from "./room/changes.ts";
 import { callerEyes, Sight } from "./sight.ts";
 import type { Json, JsonObject, LogRecord } from "./types.ts";
 
@@ -71,9 +78,12 @@ export class Streams {
   }
 
   /** Opens a stream as server-sent events. Throws the refusals of the policy. */
-  async subscribe(request: StreamRequest): Promise<{ body: ReadableStream<Uint8Array>; seq: number }> {
-    const { value: acting, hot, seq } = await this.engine.read(request.room, (moment) =>
-      act(request.principal, moment, "events", request.agent, request.elevate)
+  async subscribe(
+    request: StreamRequest,
+  ): Promise<{ body: ReadableStream<Uint8Array>; seq: number }> {
+    const { value: acting, hot, seq } = await this.engine.read(
+      request.room,
+      (moment) => act(request.principal, moment, "events", request.agent, request.elevate),
     );
     const gathering = this.gathering(hot);
     if (gathering.readers.size >= ROOM_STREAMS_MAX) throw tooManyStreams();
@@ -93,7 +103,12 @@ export class Streams {
   private gathering(hot: HotRoom): Gathering {
     let gathering = this.#rooms.get(hot);
     if (!gathering) {
-      gathering = { readers: new Set(), cells: new Set(), cancel: undefined, cancelHeartbeat: undefined };
+      gathering = {
+        readers: new Set(),
+        cells: new Set(),
+        cancel: undefined,
+        cancelHeartbeat: undefined,
+      };
       this.#rooms.set(hot, gathering);
     }
     return gathering;
@@ -167,7 +182,9 @@ export class Streams {
       if (reader.sent !== records[0]!.seq - 1) continue;
       let frames = chunks.get(reader.key);
       if (!frames) {
-        frames = records.map((record) => frame("record", showRecord(hot.room, reader.acting, record), record.seq));
+        frames = records.map((record) =>
+          frame("record", showRecord(hot.room, reader.acting, record), record.seq)
+        );
         chunks.set(reader.key, frames);
       }
       for (const chunk of frames) this.send(reader, chunk);
@@ -181,9 +198,14 @@ export class Streams {
       for (let goal = upTo; reader.sent < goal; goal = hot.durable) {
         const filter = { after: reader.sent, upTo: goal, limit: RECORDS_PER_READ };
         const records = await this.engine.store.readLog(hot.room.uid, filter);
-        if (records.length === 0) return reader.end("reset", "the log no longer reaches back that far");
+        if (records.length === 0) {
+          return reader.end("reset", "the log no longer reaches back that far");
+        }
         for (const record of records) {
-          this.send(reader, frame("record", showRecord(hot.room, reader.acting, record), record.seq));
+          this.send(
+            reader,
+            frame("record", showRecord(hot.room, reader.acting, record), record.seq),
+          );
         }
         reader.sent = records.at(-1)!.seq;
       }
@@ -215,7 +237,12 @@ export class Streams {
     const shared = new Map<string, Uint8Array[]>();
     for (const reader of [...gathering.readers]) {
       let chunks = shared.get(reader.key);
-      if (!chunks) shared.set(reader.key, chunks = besidesFor(moment, reader.acting, views, agents, mayChangeActions));
+      if (!chunks) {
+        shared.set(
+          reader.key,
+          chunks = besidesFor(moment, reader.acting, views, agents, mayChangeActions),
+        );
+      }
       for (const chunk of chunks) this.send(reader, chunk);
     }
   }
@@ -235,10 +262,17 @@ export class Streams {
         const { request } = reader;
         try {
           const principal = await this.auth.again(request.principal);
-          const acting = act(principal, { room: hot.room }, "events", request.agent, request.elevate);
+          const acting = act(
+            principal,
+            { room: hot.room },
+            "events",
+            request.agent,
+            request.elevate,
+          );
           reader.generation = this.auth.generation;
-          if (sightKey(acting, hot.room) !== reader.key) reader.end("reset", "the reader's rights have changed");
-          else reader.acting = acting;
+          if (sightKey(acting, hot.room) !== reader.key) {
+            reader.end("reset", "the reader's rights have changed");
+          } else reader.acting = acting;
         } catch (error) {
           reader.end("end", error instanceof SyncError ? error.code : "closed");
         }
@@ -269,7 +303,9 @@ function finish(
   reason: string | undefined,
 ): void {
   try {
-    if (event) controller.enqueue(frame(event, { seq, ...(reason === undefined ? {} : { reason }) }));
+    if (event) {
+      controller.enqueue(frame(event, { seq, ...(reason === undefined ? {} : { reason }) }));
+    }
     controller.close();
   } catch (error) {
     // The client has gone already, and the stream with it.
@@ -292,7 +328,9 @@ function besidesFor(
     if (view) values[id] = { value: view.value, ...(view.error ? { error: view.error.code } : {}) };
     else if (!id.startsWith("_")) values[id] = { gone: true };
   }
-  if (Object.keys(values).length > 0) chunks.push(frame("views", { seq: room.head, views: values }));
+  if (Object.keys(values).length > 0) {
+    chunks.push(frame("views", { seq: room.head, views: values }));
+  }
   const present: JsonObject = {};
   for (const id of agents) {
     const agent = sight.entry("_agents", id) ? room.agent(id) : undefined;
@@ -308,11 +346,14 @@ function besidesFor(
       last_heartbeat: new Date(presence?.lastHeartbeat ?? now).toISOString(),
     };
   }
-  if (Object.keys(present).length > 0) chunks.push(frame("presence", { seq: room.head, agents: present }));
+  if (Object.keys(present).length > 0) {
+    chunks.push(frame("presence", { seq: room.head, agents: present }));
+  }
   if (mayChangeActions) {
     const ids = (room.scopes.get("_actions")?.keys() ?? []).filter((id) => {
       const action = room.action(id);
-      return action?.if !== undefined || action?.enabled !== undefined || room.get("_actions", id)?.touched === room.head;
+      return action?.if !== undefined || action?.enabled !== undefined ||
+        room.get("_actions", id)?.touched === room.head;
     });
     if (ids.length > 0) chunks.push(frame("actions", { seq: room.head, ids: [...ids] }));
   }
@@ -320,7 +361,12 @@ function besidesFor(
 }
 
 function tooManyStreams(): SyncError {
-  return new SyncError("rate_limited", `A room takes at most ${ROOM_STREAMS_MAX} event streams at once.`, {
-    limit: ROOM_STREAMS_MAX,
-  }, { "Retry-After": "5" });
+  return new SyncError(
+    "rate_limited",
+    `A room takes at most ${ROOM_STREAMS_MAX} event streams at once.`,
+    {
+      limit: ROOM_STREAMS_MAX,
+    },
+    { "Retry-After": "5" },
+  );
 }

@@ -1,24 +1,34 @@
-/** Help texts and the standard library, as data. */
+/** Help texts by key and the standard library, as data; the texts stand in `help/`. */
+import { ACTING } from "./help/acting.ts";
+import { READING } from "./help/reading.ts";
+import { STANDARD_LIBRARY } from "./help/standard_library.ts";
 import type { Json } from "./types.ts";
+
+const INDEX = {
+  guide: "How to live in a room: read, act, wait. Start here.",
+  vocabulary_bootstrap: "An empty room: declaring actions and views.",
+  standard_library: "Ready actions, as _register_action takes them.",
+  expressions: "CEL: what it sees, and how to ask safely.",
+  wrapped_entries: "value and _meta.",
+  functions: "Every function and macro.",
+  shaping: "Salience: what is shown whole, what is elided.",
+  context_shaping: "Every parameter of a context read.",
+  waits: "Waiting for a condition, without polling.",
+  directed_messages: "Messages, unread counts, tasks and claims.",
+  if_version: "Proof of reading: writes that overwrite nothing unseen.",
+  contested_actions: "Two actions, one target.",
+  roles: "Roles as state.",
+  timers: "Timers, cooldowns, enabled.",
+  errors: "Refusals, and what to do about each.",
+  broken_views: "Views that fail.",
+  trust: "Actors and evidence.",
+  migrating: "From v4, v5 and v6.",
+} as const;
 
 /** System help by key. */
 export const HELP: Readonly<Record<string, Json>> = {
-  index: "See keys.",
-  guide: "Read context, invoke actions.",
-  expressions: "CEL.",
-  wrapped_entries: "value and _meta.",
-  functions: "salient ...",
-  shaping: "tiers",
-  standard_library: [],
-  vocabulary_bootstrap: "Register actions.",
-  contested_actions: "Two actions, one target.",
-  directed_messages: "to",
-  if_version: "proof of reading",
-  context_shaping: "parameters",
-  roles: "roles",
-  waits: "waits",
-  timers: "timers",
-  trust: "trust",
-  errors: "errors",
-  migrating: "migrating",
+  index: INDEX,
+  ...ACTING,
+  ...READING,
+  standard_library: STANDARD_LIBRARY as Json[],
 };

@@ -1,6 +1,6 @@
 /** Help: system texts by key, which a room may override by proof of reading. */
 import { versionOf } from "./canonical.ts";
-import type { Moment } from "./engine.ts";
+import type { Moment } from "./engine/types.ts";
 import { SyncError } from "./errors.ts";
 import { HELP } from "./help-content.ts";
 import { nearest } from "./input.ts";
@@ -25,18 +25,29 @@ export function helpKeys(room: Room | undefined): string[] {
 }
 
 /** What `help` answers: the keys, or one text with the version that overriding it takes. */
-export function readHelp(moment: Pick<Moment, "room">, sight: Sight, key: string | undefined): JsonObject {
+export function readHelp(
+  moment: Pick<Moment, "room">,
+  sight: Sight,
+  key: string | undefined,
+): JsonObject {
   const { room } = moment;
   if (key === undefined) {
     return {
       keys: helpKeys(room),
-      usage: 'help {"key": "<key>"} answers {content, version, revision, source}; start with "guide", ' +
+      usage:
+        'help {"key": "<key>"} answers {content, version, revision, source}; start with "guide", ' +
         'or "vocabulary_bootstrap" in an empty room.',
     };
   }
   const entry = sight.entry("_help", key);
   if (entry) {
-    return { key, content: entry.value, version: entry.version, revision: entry.revision, source: "room" };
+    return {
+      key,
+      content: entry.value,
+      version: entry.version,
+      revision: entry.revision,
+      source: "room",
+    };
   }
   const version = helpVersion(key);
   if (version === undefined) throw helpKeyNotFound(room, key);

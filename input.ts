@@ -19,10 +19,14 @@ export function isForbiddenWord(word: string): boolean {
 }
 
 function id(pattern: RegExp, wanted: string) {
-  return z.string({ error: wanted }).regex(pattern, { error: wanted }).refine((word) => !isForbiddenWord(word), {
-    error: 'another word is wanted: "self", "admin", "system", "constructor", "prototype", "__proto__" and ' +
-      'what begins with "did:" are taken',
-  });
+  return z.string({ error: wanted }).regex(pattern, { error: wanted }).refine(
+    (word) => !isForbiddenWord(word),
+    {
+      error:
+        'another word is wanted: "self", "admin", "system", "constructor", "prototype", "__proto__" and ' +
+        'what begins with "did:" are taken',
+    },
+  );
 }
 
 /** A room's id. */
@@ -57,22 +61,36 @@ export const scopeName = z.string().refine(isScopeName, {
 
 /** Is this a key? */
 export function isKey(key: string): boolean {
-  return key.length >= 1 && key.length <= KEY_LENGTH_MAX && PRINTABLE.test(key) && !isForbiddenWord(key);
+  return key.length >= 1 && key.length <= KEY_LENGTH_MAX && PRINTABLE.test(key) &&
+    !isForbiddenWord(key);
 }
 
 /** A key. */
 export const keyName = z.string().refine(isKey, {
-  error: `1-${KEY_LENGTH_MAX} printable characters are wanted, none of the words the service keeps for itself`,
+  error:
+    `1-${KEY_LENGTH_MAX} printable characters are wanted, none of the words the service keeps for itself`,
 });
 
 /** Any JSON. */
-export const json: z.ZodType<Json> = z.custom<Json>((value) => value !== undefined, { error: "JSON is wanted" });
+export const json: z.ZodType<Json> = z.custom<Json>((value) => value !== undefined, {
+  error: "JSON is wanted",
+});
 
 /** A plain JSON object. */
 export const jsonObject = z.custom<Record<string, Json>>(
   (value) => typeof value === "object" && value !== null && !Array.isArray(value),
   { error: "a JSON object is wanted" },
 );
+
+/** An object of members by name. `__proto__` is refused: schemas of records would drop it silently. */
+export function record<S extends z.ZodType>(member: S) {
+  const isPlain = (value: unknown): boolean =>
+    typeof value !== "object" || value === null || !Object.hasOwn(value, "__proto__");
+  return z.intersection(
+    z.record(z.string(), member),
+    z.custom<Record<string, z.output<S>>>(isPlain, { error: 'another name than "__proto__" is wanted' }),
+  );
+}
 
 /** How a failed schema is answered; `example` shows the shape wanted. */
 export interface BodyOptions {
@@ -82,7 +100,11 @@ export interface BodyOptions {
 }
 
 /** Checks a body against its schema. Throws `invalid_argument` naming the first bad field. */
-export function parseBody<S extends z.ZodType>(schema: S, body: Json, options: BodyOptions = {}): z.output<S> {
+export function parseBody<S extends z.ZodType>(
+  schema: S,
+  body: Json,
+  options: BodyOptions = {},
+): z.output<S> {
   const parsed = schema.safeParse(body);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0]!;
@@ -94,7 +116,12 @@ export function parseBody<S extends z.ZodType>(schema: S, body: Json, options: B
   throw badField(path.join(".") || "body", lowerFirst(issue.message), schema, options);
 }
 
-function badField(field: string, wanted: string, schema: z.ZodType, options: BodyOptions): SyncError {
+function badField(
+  field: string,
+  wanted: string,
+  schema: z.ZodType,
+  options: BodyOptions,
+): SyncError {
   const known = schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
   return new SyncError("invalid_argument", `"${field}" is not valid: ${wanted}.`, {
     field,
@@ -111,7 +138,10 @@ function lowerFirst(text: string): string {
 export function nearest(word: string, among: Iterable<string>, count = 3): string[] {
   const scored: [number, string][] = [];
   for (const candidate of among) {
-    const distance = editDistance(word.toLowerCase().slice(0, 64), candidate.toLowerCase().slice(0, 64));
+    const distance = editDistance(
+      word.toLowerCase().slice(0, 64),
+      candidate.toLowerCase().slice(0, 64),
+    );
     if (distance <= Math.max(2, candidate.length >> 1)) scored.push([distance, candidate]);
   }
   scored.sort((a, b) => a[0] - b[0] || (a[1] < b[1] ? -1 : 1));

@@ -115,3 +115,5 @@ export const SQL_PARAM_BYTES_MAX = 2_000_000;
 export const EVENT_GATHER_MS = 50;
 /** A stream gives a sign of life this often. */
 export const EVENT_HEARTBEAT_MS = 15_000;
+/** Bytes of values kept in memory before idle rooms are let go early: 1 GiB. */
+export const HOT_BYTES_MAX = 1_073_741_824;

@@ -6,13 +6,14 @@ import { Hono } from "hono";
 import { Auth } from "./auth.ts";
 import { isLoopbackName, readConfig } from "./config.ts";
 import type { Config } from "./config.ts";
-import { type Clock, Engine, SYSTEM_CLOCK } from "./engine.ts";
+import { type Clock, SYSTEM_CLOCK } from "./engine/types.ts";
+import { Engine } from "./engine.ts";
 import { SyncError } from "./errors.ts";
 import { Streams } from "./events.ts";
 import { Call, type Deps } from "./http/call.ts";
 import { type Documents, loadDocuments, showDocument } from "./http/documents.ts";
 import { notFound } from "./http/former.ts";
-import { type LogLine, logger } from "./http/log-lines.ts";
+import { logger, type LogLine } from "./http/log-lines.ts";
 import { Metrics } from "./http/metrics.ts";
 import { openApi } from "./http/openapi.ts";
 import { renderError, renderReply } from "./http/render.ts";
@@ -118,7 +119,14 @@ function newRequestId(): string {
 }
 
 /** Puts a route of the table behind the door: limits, call, reply, metrics, log. */
-function mount(app: Hono, deps: Deps, route: Route, metrics: Metrics, log: LogLine, limits: Limits): void {
+function mount(
+  app: Hono,
+  deps: Deps,
+  route: Route,
+  metrics: Metrics,
+  log: LogLine,
+  limits: Limits,
+): void {
   app.on(route.method, route.path, async (c) => {
     const request = c.req.raw;
     const requestId = newRequestId();
@@ -146,7 +154,11 @@ function noteBug(error: unknown, requestId: string, route: Route, log: LogLine):
     log("error", "bug", { ...facts, error: error instanceof Error ? error.stack : String(error) });
   } else if (error.status >= 500) {
     const { cause } = error;
-    log("warn", "store", { ...facts, code: error.code, cause: cause instanceof Error ? cause.message : undefined });
+    log("warn", "store", {
+      ...facts,
+      code: error.code,
+      cause: cause instanceof Error ? cause.message : undefined,
+    });
   }
 }
 
@@ -164,7 +176,8 @@ function mountOperations(app: Hono, deps: Deps, metrics: Metrics): void {
   app.get("/metrics", async (c) => {
     const { metricsToken, isLoopback } = deps.config;
     const given = c.req.header("authorization");
-    const isLocal = isLoopback && isLoopbackName(c.req.header("host") ?? "") && !c.req.header("x-forwarded-for");
+    const isLocal = isLoopback && isLoopbackName(c.req.header("host") ?? "") &&
+      !c.req.header("x-forwarded-for");
     const isAllowed = metricsToken === undefined ? isLocal : given === `Bearer ${metricsToken}`;
     return isAllowed ? await metrics.render() : respondMissing(c.req.raw);
   });
@@ -189,7 +202,8 @@ function mountDocuments(app: Hono, documents: Documents, config: Config): void {
   app.get("/openapi.json", () => renderReply({ body: api }, newRequestId(), false));
 }
 
-const ALLOW_HEADERS = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-CSRF-Token, Signature, " +
+const ALLOW_HEADERS =
+  "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-CSRF-Token, Signature, " +
   "Signature-Input, Content-Digest, MCP-Protocol-Version, Mcp-Method, Mcp-Name";
 
 function preflight(): Response {
@@ -212,19 +226,32 @@ const PATTERNS = ROUTES.map((route) => ({
 /** 405 with `Allow` where the path is known, 404 where it is not. */
 function respondMissing(request: Request): Response {
   const { pathname } = new URL(request.url);
-  const methods = [...new Set(PATTERNS.filter(({ pattern }) => pattern.test(pathname)).map(({ method }) => method))];
+  const methods = [
+    ...new Set(
+      PATTERNS.filter(({ pattern }) => pattern.test(pathname)).map(({ method }) => method),
+    ),
+  ];
   const former = notFound(request.method, pathname);
-  if (methods.length === 0 || former.facts.help === "migrating") return renderError(former, newRequestId());
-  const error = new SyncError("method_not_allowed", `${request.method} does not go with this path.`, {
-    allow: methods,
-    hint: `Use ${methods.join(" or ")}.`,
-  }, { Allow: methods.join(", ") });
+  if (methods.length === 0 || former.facts.help === "migrating") {
+    return renderError(former, newRequestId());
+  }
+  const error = new SyncError(
+    "method_not_allowed",
+    `${request.method} does not go with this path.`,
+    {
+      allow: methods,
+      hint: `Use ${methods.join(" or ")}.`,
+    },
+    { Allow: methods.join(", ") },
+  );
   return renderError(error, newRequestId());
 }
 
 function respondBroken(error: Error, log: LogLine): Response {
   const requestId = newRequestId();
-  if (!(error instanceof SyncError)) log("error", "bug", { request_id: requestId, error: error.stack });
+  if (!(error instanceof SyncError)) {
+    log("error", "bug", { request_id: requestId, error: error.stack });
+  }
   return renderError(error, requestId);
 }
 

@@ -3,23 +3,35 @@ import { z } from "zod";
 import { type Acting, authorship } from "./auth.ts";
 import { mergePatch, versionOf } from "./canonical.ts";
 import { compile } from "./cel.ts";
-import type { Decision, Moment } from "./engine.ts";
+import type { Decision, Moment } from "./engine/types.ts";
 import { invalid, SyncError } from "./errors.ts";
 import { agentId, json, parseBody } from "./input.ts";
 import { LEASE_MS_MAX, RECIPIENTS_MAX } from "./limits.ts";
-import { CLAIM_ENDED, type Room } from "./room.ts";
+import { CLAIM_ENDED } from "./room/changes.ts";
+import type { Room } from "./room.ts";
 import { mustFitValue, mustNotCycle, mustStayWithinLimits } from "./rules.ts";
 import { callerEyes, Sight } from "./sight.ts";
 import { isMessageThere } from "./sight/messages.ts";
 import { arm, iso, rest, resume } from "./timers.ts";
-import type { ArmedTimer, Draft, Entry, Json, JsonObject, MessageBody, Millis, Write } from "./types.ts";
+import type {
+  ArmedTimer,
+  Draft,
+  Entry,
+  Json,
+  JsonObject,
+  MessageBody,
+  Millis,
+  Write,
+} from "./types.ts";
 
 const recipient = z.union([agentId, z.literal("admin")]);
 
 /** Parameters of `_send_message`. */
 export const sendParams = z.strictObject({
   body: json,
-  kind: z.string().regex(/^[A-Za-z][A-Za-z0-9_.-]{0,63}$/, { error: "a word of 1-64 letters is wanted" }).optional(),
+  kind: z.string().regex(/^[A-Za-z][A-Za-z0-9_.-]{0,63}$/, {
+    error: "a word of 1-64 letters is wanted",
+  }).optional(),
   to: z.union([recipient, z.array(recipient).max(RECIPIENTS_MAX)]).nullable().optional(),
   reply_to: z.number().int().positive().nullable().optional(),
   timer: json.optional(),
@@ -43,14 +55,25 @@ function invoked(action: string, acting: Acting, seq: number): JsonObject {
 /** Sends a message: a record, whose `seq` is the message's. */
 export function decideSend(moment: Moment, acting: Acting, raw: Json): Decision<JsonObject> {
   const { room, now } = moment;
-  const params = parseBody(sendParams, raw, { example: { body: "hello", kind: "chat" }, at: "params" });
+  const params = parseBody(sendParams, raw, {
+    example: { body: "hello", kind: "chat" },
+    at: "params",
+  });
   if (params.kind === "action_invocation") {
-    throw invalid("params.kind", 'another kind is wanted: "action_invocation" is what the log shows', "chat");
+    throw invalid(
+      "params.kind",
+      'another kind is wanted: "action_invocation" is what the log shows',
+      "chat",
+    );
   }
   mustFitValue(params.body, "params.body");
   mustStayWithinLimits(room, "messages", 1);
   const seq = room.head + 1;
-  const to = params.to == null ? undefined : Array.isArray(params.to) ? [...new Set(params.to)] : [params.to];
+  const to = params.to == null
+    ? undefined
+    : Array.isArray(params.to)
+    ? [...new Set(params.to)]
+    : [params.to];
   const message: MessageBody = {
     from: acting.agent,
     kind: params.kind ?? "chat",
@@ -75,7 +98,9 @@ export function decideSend(moment: Moment, acting: Acting, raw: Json): Decision<
     ...(timer ? { timer } : {}),
     ...(enabled === undefined ? {} : { enabled }),
   }];
-  if (params.reply_to != null) writes.push(...answered(moment, acting, params.reply_to, message.kind));
+  if (params.reply_to != null) {
+    writes.push(...answered(moment, acting, params.reply_to, message.kind));
+  }
   const draft: Draft = {
     ...authorship(acting, room),
     kind: "message",
@@ -104,7 +129,12 @@ function answered(moment: Moment, acting: Acting, replyTo: number, kind: string)
   return [patchOf(entry, replyTo, change, entry.timer)];
 }
 
-function patchOf(entry: Entry, seq: number, change: JsonObject, timer: ArmedTimer | undefined): Write {
+function patchOf(
+  entry: Entry,
+  seq: number,
+  change: JsonObject,
+  timer: ArmedTimer | undefined,
+): Write {
   return {
     scope: "_messages",
     key: String(seq),
@@ -134,19 +164,26 @@ function alreadyClaimed(seq: number, message: MessageBody): SyncError {
     claimed: false,
     claimed_by: message.claimed_by ?? null,
     claimed_at: message.claimed_at ?? null,
-    hint: "Take another: messages.unclaimed counts what is open, ?messages_unclaimed=true lists it.",
+    hint:
+      "Take another: messages.unclaimed counts what is open, ?messages_unclaimed=true lists it.",
   });
 }
 
 /** Claims a message: exactly one holder. The holder claiming again renews the lease and keeps the fence. */
 export function decideClaim(moment: Moment, acting: Acting, raw: Json): Decision<JsonObject> {
   const { room, now } = moment;
-  const { seq, lease_ms } = parseBody(claimParams, raw, { example: { seq: 7, lease_ms: 60000 }, at: "params" });
+  const { seq, lease_ms } = parseBody(claimParams, raw, {
+    example: { seq: 7, lease_ms: 60000 },
+    at: "params",
+  });
   const entry = visible(moment, acting, seq);
   const message = entry.value as unknown as MessageBody;
   if (message.claimed_by && message.claimed_by !== acting.agent) throw alreadyClaimed(seq, message);
   if (message.to && !message.to.includes(acting.agent)) {
-    throw new SyncError("scope_denied", `Message ${seq} is for ${message.to.join(", ")}.`, { seq, to: message.to });
+    throw new SyncError("scope_denied", `Message ${seq} is for ${message.to.join(", ")}.`, {
+      seq,
+      to: message.to,
+    });
   }
   const isRenewal = message.claimed_by === acting.agent;
   const lease = lease_ms ?? (isRenewal ? message.lease_ms : undefined) ?? null;
@@ -190,13 +227,27 @@ export function decideRelease(moment: Moment, acting: Acting, raw: Json): Decisi
   if (message.claimed_by !== acting.agent && !acting.isAdmin) throw alreadyClaimed(seq, message);
   const write = patchOf(entry, seq, { ...CLAIM_ENDED, done: null }, resume(entry.timer, now));
   return {
-    draft: { ...authorship(acting, room), kind: "release", action: "_release_message", params: { seq }, writes: [write] },
-    reply: (record) => ({ ...invoked("_release_message", acting, record?.seq ?? room.head), released: true, message: seq }),
+    draft: {
+      ...authorship(acting, room),
+      kind: "release",
+      action: "_release_message",
+      params: { seq },
+      writes: [write],
+    },
+    reply: (record) => ({
+      ...invoked("_release_message", acting, record?.seq ?? room.head),
+      released: true,
+      message: seq,
+    }),
   };
 }
 
 /** Refuses a fence that is not the current claim's. Throws `stale_fence`, `message_not_found`. */
-export function mustHoldFence(room: Room, agent: string, fence: { message: number; fence: number }): void {
+export function mustHoldFence(
+  room: Room,
+  agent: string,
+  fence: { message: number; fence: number },
+): void {
   const message = room.message(fence.message);
   if (message?.claimed_by === agent && message.fence === fence.fence) return;
   throw new SyncError("stale_fence", `The claim of message ${fence.message} has moved on.`, {

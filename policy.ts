@@ -143,7 +143,8 @@ function visitor(principal: Principal): Access {
 /** `401 authentication_required`. */
 export function authenticationRequired(): SyncError {
   return new SyncError("authentication_required", "This call needs a token.", {
-    hint: "Send Authorization: Bearer <token>: an agent's as_ token (from joining), a room_ or view_ token " +
+    hint:
+      "Send Authorization: Bearer <token>: an agent's as_ token (from joining), a room_ or view_ token " +
       "(from creating the room), or a tok_ token (POST /auth/device).",
     example: "Authorization: Bearer as_…",
   }, { "WWW-Authenticate": 'Bearer realm="sync"' });
@@ -165,10 +166,16 @@ export function mustReach(access: Access, verb: Verb, room: Room, elevate?: Elev
   const wanted = VERBS[verb];
   if (wanted === "owner") {
     if (access.owner) return;
-    if (access.level === LEVEL.admin || access.role === "owner") throw widen(access, room, LEVEL.admin, elevate);
-    throw new SyncError("owner_required", "Only an owner of the room, or its room_ token, may do this.", {
-      room: room.id,
-    });
+    if (access.level === LEVEL.admin || access.role === "owner") {
+      throw widen(access, room, LEVEL.admin, elevate);
+    }
+    throw new SyncError(
+      "owner_required",
+      "Only an owner of the room, or its room_ token, may do this.",
+      {
+        room: room.id,
+      },
+    );
   }
   const level = LEVEL[wanted];
   if (access.level >= level) return;
@@ -190,13 +197,17 @@ export function mustReach(access: Access, verb: Verb, room: Room, elevate?: Elev
 function widen(access: Access, room: Room, level: Level, elevate?: Elevate): SyncError {
   const grant = access.principal.lineage[0];
   const link = grant && access.canWiden ? elevate?.(grant.id, room.id, level) : undefined;
-  return new SyncError("scope_denied", `The token's scope does not reach that far into "${room.id}".`, {
-    room: room.id,
-    ...(link === undefined ? {} : { elevate: link }),
-    hint: link === undefined
-      ? "Use a token whose scope covers the room at this level."
-      : "Show the elevate link to the token's user; after approval repeat the call with the same token.",
-  });
+  return new SyncError(
+    "scope_denied",
+    `The token's scope does not reach that far into "${room.id}".`,
+    {
+      room: room.id,
+      ...(link === undefined ? {} : { elevate: link }),
+      hint: link === undefined
+        ? "Use a token whose scope covers the room at this level."
+        : "Show the elevate link to the token's user; after approval repeat the call with the same token.",
+    },
+  );
 }
 
 /** Scopes of the service that every reader of the room may read. */

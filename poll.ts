@@ -2,7 +2,7 @@
 import type { Acting } from "./auth.ts";
 import { buildContext } from "./context.ts";
 import type { ContextQuery } from "./context/query.ts";
-import type { Moment } from "./engine.ts";
+import type { Moment } from "./engine/types.ts";
 import { describeRoom } from "./rooms.ts";
 import { iso } from "./timers.ts";
 import type { Json, JsonObject } from "./types.ts";
@@ -22,7 +22,9 @@ export function poll(moment: Moment, acting: Acting, asked: ContextQuery): JsonO
 /** Refused invocations: the caller's own, or all of them for admins; newest first. */
 function refusalsFor({ hot }: Moment, acting: Acting): Json[] {
   const seesAll = acting.isAdmin && !acting.isBorrowed;
-  const shown = hot.refusals.filter((refusal) => seesAll || (acting.agent !== "" && refusal.agent === acting.agent));
+  const shown = hot.refusals.filter((refusal) =>
+    seesAll || (acting.agent !== "" && refusal.agent === acting.agent)
+  );
   return shown.reverse().map((refusal) => ({ ...refusal }));
 }
 

@@ -93,7 +93,9 @@ export function shownTo(record: LogRecord, rights: PartRights, proof = false): J
 export function hashOfShown(shown: JsonObject): string | undefined {
   const form: JsonObject = {};
   const salts = (shown["salts"] ?? {}) as JsonObject;
-  for (const name of ["seq", "ts", "kind", "agent", "actor", "prev", "on_behalf", "session", "action"]) {
+  for (
+    const name of ["seq", "ts", "kind", "agent", "actor", "prev", "on_behalf", "session", "action"]
+  ) {
     if (shown[name] !== undefined) form[name] = shown[name]!;
   }
   for (const name of PARTS) {

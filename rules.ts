@@ -16,7 +16,8 @@ import {
   VALUE_BYTES_MAX,
 } from "./limits.ts";
 import { grantsOf, isCustomScope, isPrivateScope } from "./policy.ts";
-import { cellOf, type Room, splitCell } from "./room.ts";
+import { cellOf, splitCell } from "./room/changes.ts";
+import type { Room } from "./room.ts";
 import { programOf } from "./sight/programs.ts";
 import type { Json } from "./types.ts";
 
@@ -24,20 +25,36 @@ import type { Json } from "./types.ts";
 export function mustFitValue(value: Json, field: string): number {
   const bytes = jsonBytes(value);
   if (bytes <= VALUE_BYTES_MAX) return bytes;
-  throw new SyncError("too_large", `"${field}" is too large: a value takes at most ${VALUE_BYTES_MAX} bytes.`, {
-    field,
-    limit: VALUE_BYTES_MAX,
-    actual: bytes,
-  });
+  throw new SyncError(
+    "too_large",
+    `"${field}" is too large: a value takes at most ${VALUE_BYTES_MAX} bytes.`,
+    {
+      field,
+      limit: VALUE_BYTES_MAX,
+      actual: bytes,
+    },
+  );
 }
 
 const COUNTED = {
   keys: { max: ROOM_KEYS_MAX, count: (room: Room) => room.keyCount },
   bytes: { max: ROOM_BYTES_MAX, count: (room: Room) => room.valueBytes },
-  actions: { max: ROOM_ACTIONS_MAX, count: (room: Room) => room.scopes.get("_actions")?.entries.size ?? 0 },
-  views: { max: ROOM_VIEWS_MAX, count: (room: Room) => room.scopes.get("_views")?.entries.size ?? 0 },
-  agents: { max: ROOM_AGENTS_MAX, count: (room: Room) => room.scopes.get("_agents")?.entries.size ?? 0 },
-  messages: { max: ROOM_MESSAGES_MAX, count: (room: Room) => room.scopes.get("_messages")?.entries.size ?? 0 },
+  actions: {
+    max: ROOM_ACTIONS_MAX,
+    count: (room: Room) => room.scopes.get("_actions")?.entries.size ?? 0,
+  },
+  views: {
+    max: ROOM_VIEWS_MAX,
+    count: (room: Room) => room.scopes.get("_views")?.entries.size ?? 0,
+  },
+  agents: {
+    max: ROOM_AGENTS_MAX,
+    count: (room: Room) => room.scopes.get("_agents")?.entries.size ?? 0,
+  },
+  messages: {
+    max: ROOM_MESSAGES_MAX,
+    count: (room: Room) => room.scopes.get("_messages")?.entries.size ?? 0,
+  },
 } as const;
 
 /** Refuses to add more than a room may hold. Throws `limit_exceeded`. */
@@ -75,12 +92,16 @@ export function hasAuthority(room: Room, acting: Acting, scope: string): boolean
 /** Refuses to register under a scope that the caller has no authority over. Throws `scope_denied`. */
 export function mustHaveAuthority(room: Room, acting: Acting, scope: string): void {
   if (hasAuthority(room, acting, scope)) return;
-  throw new SyncError("scope_denied", `"${acting.agent}" has no authority over the scope "${scope}".`, {
-    scope,
-    hint: isPrivateScope(scope)
-      ? `Register it under your own scope ("${acting.agent}"), or ask an admin to grant you "${scope}".`
-      : `The vocabulary of this room is closed: register under your own scope ("${acting.agent}").`,
-  });
+  throw new SyncError(
+    "scope_denied",
+    `"${acting.agent}" has no authority over the scope "${scope}".`,
+    {
+      scope,
+      hint: isPrivateScope(scope)
+        ? `Register it under your own scope ("${acting.agent}"), or ask an admin to grant you "${scope}".`
+        : `The vocabulary of this room is closed: register under your own scope ("${acting.agent}").`,
+    },
+  );
 }
 
 /** A thing with an `enabled` expression, about to be written. */
@@ -106,11 +127,15 @@ export function mustNotCycle(
   for (const start of starts) {
     const path = graph.circleFrom(start);
     if (!path) continue;
-    throw new SyncError("enabled_cycle", "These things would decide about each other's being there.", {
-      path: path.map((cell) => splitCell(cell).join(".")),
-      help: "timers",
-      hint: "Let one of them read something that is always there.",
-    });
+    throw new SyncError(
+      "enabled_cycle",
+      "These things would decide about each other's being there.",
+      {
+        path: path.map((cell) => splitCell(cell).join(".")),
+        help: "timers",
+        hint: "Let one of them read something that is always there.",
+      },
+    );
   }
 }
 
@@ -158,20 +183,28 @@ class EnabledGraph {
   private collect(program: Program, own: string, of: string, reads: Set<string>): void {
     for (const ref of program.refs) {
       const [first, second] = ref.path;
-      if (ref.root === "state") this.collectState(first === "self" ? own : first ?? null, second ?? null, of, reads);
-      else if (ref.root === "views") this.collectScope("_views", first ?? null, reads);
+      if (ref.root === "state") {
+        this.collectState(first === "self" ? own : first ?? null, second ?? null, of, reads);
+      } else if (ref.root === "views") this.collectScope("_views", first ?? null, reads);
       else if (ref.root === "agents") this.collectScope("_agents", first ?? null, reads);
       else if (ref.root === "actions") this.collectScope("_actions", first ?? null, reads);
       else if (ref.root === "messages") this.collectScope("_messages", null, reads);
     }
   }
 
-  private collectState(scope: string | null, key: string | null, of: string, reads: Set<string>): void {
+  private collectState(
+    scope: string | null,
+    key: string | null,
+    of: string,
+    reads: Set<string>,
+  ): void {
     for (const cell of this.gatedCells()) {
       const [s, k] = splitCell(cell);
       if (s === "_agents" && (scope === null || scope === k) && cell !== of) reads.add(cell);
       if (["_views", "_actions", "_messages", "_agents"].includes(s)) continue;
-      if ((scope === null || s === scope) && (key === null || k === key) && cell !== of) reads.add(cell);
+      if ((scope === null || s === scope) && (key === null || k === key) && cell !== of) {
+        reads.add(cell);
+      }
     }
     // An entry that reads its own key sees the room without itself, so that is no circle.
   }
@@ -185,7 +218,11 @@ class EnabledGraph {
       const [s, k] = splitCell(cell);
       if (s === scope && (key === null || k === key)) reads.add(cell);
     }
-    if (scope === "_views") for (const id of this.room.scopes.get("_views")?.keys() ?? []) reads.add(cellOf("_views", id));
+    if (scope === "_views") {
+      for (const id of this.room.scopes.get("_views")?.keys() ?? []) {
+        reads.add(cellOf("_views", id));
+      }
+    }
   }
 }
 

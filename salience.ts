@@ -36,7 +36,9 @@ const NAMES = Object.keys(DEFAULT_WEIGHTS) as (keyof Signals)[];
 export function areWeights(value: Json): boolean {
   if (value === null || typeof value !== "object" || Array.isArray(value)) return false;
   const known = Object.keys(value).every((k) => (NAMES as string[]).includes(k));
-  const numbers = Object.values(value).every((v) => typeof v === "number" && v >= 0 && Number.isFinite(v));
+  const numbers = Object.values(value).every((v) =>
+    typeof v === "number" && v >= 0 && Number.isFinite(v)
+  );
   const merged = { ...DEFAULT_WEIGHTS, ...value } as Record<string, number>;
   return known && numbers && NAMES.some((name) => merged[name]! > 0);
 }

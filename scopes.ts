@@ -77,7 +77,9 @@ export function formatScope(scope: TokenScope): string {
   const words = scope.words.map((word) => {
     const room = `rooms:${word.room ?? "*"}`;
     if (word.agent !== undefined) return `${room}:agent:${word.agent}`;
-    return word.level === LEVEL.admin ? room : `${room}:${word.level === LEVEL.write ? "write" : "read"}`;
+    return word.level === LEVEL.admin
+      ? room
+      : `${room}:${word.level === LEVEL.write ? "write" : "read"}`;
   });
   if (scope.createRooms) words.push("create_rooms");
   return [...new Set(words)].join(" ");

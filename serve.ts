@@ -44,4 +44,6 @@ async function stop(signal: string): Promise<void> {
   log("info", "stopped");
   Deno.exit(0);
 }
-for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, () => void stop(signal));
+for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  Deno.addSignalListener(signal, () => void stop(signal));
+}

@@ -2,10 +2,19 @@
  * One reader's eyes over a room at its tail, for one synchronous look: what is there, what it
  * may read, and the variables that CEL gets. Rights come from `policy.ts`; nothing here writes.
  */
-import { Budget, type CelMap, type Env, evaluate, type Program, Timestamp, type Value } from "./cel.ts";
+import {
+  Budget,
+  type CelMap,
+  type Env,
+  evaluate,
+  type Program,
+  Timestamp,
+  type Value,
+} from "./cel.ts";
 import { CelError, CelTooExpensive, toJson } from "./cel.ts";
 import { canReadScope, grantsOf, isPrivateScope } from "./policy.ts";
-import { cellOf, type Room } from "./room.ts";
+import { cellOf } from "./room/changes.ts";
+import type { Room } from "./room.ts";
 import { programOf } from "./sight/programs.ts";
 import { type Memos, scopeCell, Tracker } from "./sight/memos.ts";
 import {
@@ -20,7 +29,7 @@ import {
 } from "./sight/maps.ts";
 import { callHelper } from "./sight/helpers.ts";
 import { Scorer } from "./sight/scores.ts";
-import { iso, isDormant } from "./timers.ts";
+import { isDormant, iso } from "./timers.ts";
 import type { Entry, Json, Millis, Presence, ViewDefinition } from "./types.ts";
 
 /** Who looks, and with whose rights. */
@@ -71,7 +80,8 @@ export function actionEyes(room: Room, scope: string, invoker: string): Eyes {
   return {
     self: invoker,
     ...own,
-    canRead: (other) => (other === invoker && invoker !== "") || canReadScope(room, agent, false, other),
+    canRead: (other) =>
+      (other === invoker && invoker !== "") || canReadScope(room, agent, false, other),
   };
 }
 
@@ -177,7 +187,11 @@ export class Sight {
       const authority = this.authorityOf(scope, key);
       const eyes = scopeEyes(this.room, authority, this.viewer);
       const holds = this.as(eyes, tracker).holds(programOf(source, "enabled"), tracker);
-      memos.keep(tracker.readsSelf ? mine : base, holds, [...tracker.cells].filter((c) => c !== cell));
+      memos.keep(
+        tracker.readsSelf ? mine : base,
+        holds,
+        [...tracker.cells].filter((c) => c !== cell),
+      );
       if (tracker.readsSelf && this.tracker) this.tracker.readsSelf = true;
       return holds;
     } finally {
@@ -260,7 +274,9 @@ export class Sight {
   viewIds(): string[] {
     this.read(scopeCell("_views"));
     const scope = this.room.scopes.get("_views");
-    const ids = (scope?.keys() ?? []).filter((id) => this.isThere("_views", id, scope!.entries.get(id)!));
+    const ids = (scope?.keys() ?? []).filter((id) =>
+      this.isThere("_views", id, scope!.entries.get(id)!)
+    );
     this.read(scopeCell("_actions"));
     return this.room.contested.size > 0 ? ["_contested", ...ids] : [...ids];
   }
@@ -284,7 +300,9 @@ export class Sight {
   private contestedView(): ViewResult | undefined {
     this.read(scopeCell("_actions"));
     if (this.room.contested.size === 0) return undefined;
-    const value = Object.fromEntries([...this.room.contested].map(([target, ids]) => [target, [...ids]]));
+    const value = Object.fromEntries(
+      [...this.room.contested].map(([target, ids]) => [target, [...ids]]),
+    );
     return { value, isVolatile: false };
   }
 
@@ -296,7 +314,11 @@ export class Sight {
     const memos = this.live.memos;
     const key = `view:${id}`;
     if (memos.computing.has(key)) {
-      return failedView("view_cycle", `The view "${id}" reads itself.`, "Break the circle of views.");
+      return failedView(
+        "view_cycle",
+        `The view "${id}" reads itself.`,
+        "Break the circle of views.",
+      );
     }
     const tracker = new Tracker();
     tracker.cells.add(cellOf("_views", id));
@@ -331,7 +353,11 @@ export class Sight {
 }
 
 function failedView(code: string, message: string, hint?: string): ViewResult {
-  return { value: null, error: { code, message, ...(hint === undefined ? {} : { hint }) }, isVolatile: false };
+  return {
+    value: null,
+    error: { code, message, ...(hint === undefined ? {} : { hint }) },
+    isVolatile: false,
+  };
 }
 
 /** A result that is an entry counts as its value. */

@@ -23,7 +23,9 @@ export function placeholdersIn(template: Json): string[] {
   const found: string[] = [];
   const walk = (value: Json): void => {
     if (typeof value === "string") {
-      for (const match of value.matchAll(PLACEHOLDER)) if (match[1] !== undefined) found.push(match[1]);
+      for (const match of value.matchAll(PLACEHOLDER)) {
+        if (match[1] !== undefined) found.push(match[1]);
+      }
     } else if (Array.isArray(value)) value.forEach(walk);
     else if (value !== null && typeof value === "object") {
       for (const key of Object.keys(value)) {
@@ -37,17 +39,27 @@ export function placeholdersIn(template: Json): string[] {
 }
 
 /** Refuses placeholders that mean nothing, and parameters that the schema does not name. */
-export function checkTemplate(template: Json, field: string, params: readonly string[] | undefined): void {
+export function checkTemplate(
+  template: Json,
+  field: string,
+  params: readonly string[] | undefined,
+): void {
   for (const name of placeholdersIn(template)) {
     const param = name.startsWith("params.") ? name.split(".")[1]! : undefined;
-    const isKnown = KNOWN.test(name) && (param === undefined || params === undefined || params.includes(param));
+    const isKnown = KNOWN.test(name) &&
+      (param === undefined || params === undefined || params.includes(param));
     if (isKnown) continue;
-    throw new SyncError("invalid_argument", `"${field}" has an unknown placeholder "\${${name}}".`, {
-      field,
-      hint: 'Placeholders: ${params.<name>}, ${self}, ${now}, ${seq}; write "$${" for a literal "${".' +
-        (params && params.length > 0 ? ` Parameters: ${params.join(", ")}.` : ""),
-      example: "${params.value}",
-    });
+    throw new SyncError(
+      "invalid_argument",
+      `"${field}" has an unknown placeholder "\${${name}}".`,
+      {
+        field,
+        hint:
+          'Placeholders: ${params.<name>}, ${self}, ${now}, ${seq}; write "$${" for a literal "${".' +
+          (params && params.length > 0 ? ` Parameters: ${params.join(", ")}.` : ""),
+        example: "${params.value}",
+      },
+    );
   }
 }
 
@@ -57,7 +69,9 @@ function lookUp(name: string, vars: TemplateVars): Json | undefined {
   if (name === "seq") return vars.seq;
   let value: Json | undefined = vars.params;
   for (const part of name.split(".").slice(1)) {
-    if (value === null || typeof value !== "object" || !Object.hasOwn(value, part)) return undefined;
+    if (value === null || typeof value !== "object" || !Object.hasOwn(value, part)) {
+      return undefined;
+    }
     value = (value as Record<string, Json>)[part];
   }
   return value;
@@ -98,11 +112,15 @@ export function fillName(text: string, field: string, vars: TemplateVars): strin
   for (const name of placeholdersIn(text)) {
     if (lookUp(name, vars) !== undefined) continue;
     const param = name.replace(/^params\./, "");
-    throw new SyncError("missing_param", `The parameter "${param}" is missing: "${field}" is made of it.`, {
-      param,
-      field,
-      example: { params: { [param]: "…" } },
-    });
+    throw new SyncError(
+      "missing_param",
+      `The parameter "${param}" is missing: "${field}" is made of it.`,
+      {
+        param,
+        field,
+        example: { params: { [param]: "…" } },
+      },
+    );
   }
   return fillText(text, vars);
 }

@@ -99,7 +99,9 @@ function within(value: Json, max: number): boolean {
 
 /** The same timer started anew at `now`; one bound to an instant stays as it is. */
 export function restart(timer: ArmedTimer, now: Millis): ArmedTimer {
-  if (timer.ms !== undefined) return { effect: timer.effect, ms: timer.ms, due_at: iso(now + timer.ms) };
+  if (timer.ms !== undefined) {
+    return { effect: timer.effect, ms: timer.ms, due_at: iso(now + timer.ms) };
+  }
   if (timer.ticks !== undefined) return { ...timer, ticks_left: timer.ticks };
   return timer;
 }
@@ -123,7 +125,9 @@ export function isDormant(timer: ArmedTimer | undefined): boolean {
 
 /** A `delete` timer at rest, as a claimed message's is: it keeps what it had left. */
 export function rest(timer: ArmedTimer | undefined, now: Millis): ArmedTimer | undefined {
-  if (timer?.effect !== "delete" || timer.due_at === undefined || timer.resting_ms !== undefined) return timer;
+  if (timer?.effect !== "delete" || timer.due_at === undefined || timer.resting_ms !== undefined) {
+    return timer;
+  }
   return { ...timer, resting_ms: Math.max(0, Date.parse(timer.due_at) - now) };
 }
 

@@ -7,7 +7,8 @@ import { Buffer } from "node:buffer";
 import { sha256 } from "./canonical.ts";
 import { SyncError } from "./errors.ts";
 import { covers, formatScope, parseScope, type TokenScope } from "./scopes.ts";
-import type { SideStatement, Store } from "./store.ts";
+import type { SideStatement } from "./store/rows.ts";
+import type { Store } from "./store.ts";
 import {
   findGrant,
   findLineage,
@@ -90,7 +91,13 @@ export function mint(request: MintRequest, now: Millis): Minted {
     revokedAt: null,
     lastUsedAt: null,
   };
-  const access = { hash: hashSecret(token), grantId: grant.id, kind: "access", createdAt: now, expiresAt } as const;
+  const access = {
+    hash: hashSecret(token),
+    grantId: grant.id,
+    kind: "access",
+    createdAt: now,
+    expiresAt,
+  } as const;
   const statements = [insertGrant(grant), insertSecret(access)];
   if (!request.withRefresh) return { token, grant, statements };
   const refreshToken = newSecret("ref_");
@@ -117,9 +124,15 @@ export async function findToken(
 }
 
 /** A grant and all it was minted from, or undefined when any of them has ended. */
-export async function findLivingLineage(store: Store, id: string, now: Millis): Promise<Grant[] | undefined> {
+export async function findLivingLineage(
+  store: Store,
+  id: string,
+  now: Millis,
+): Promise<Grant[] | undefined> {
   const rows = await findLineage(store, id);
-  const living = rows.every((g) => g.revokedAt === null && (g.expiresAt === null || g.expiresAt > now));
+  const living = rows.every((g) =>
+    g.revokedAt === null && (g.expiresAt === null || g.expiresAt > now)
+  );
   if (rows.length === 0 || !living || rows.at(-1)!.parent !== null) return undefined;
   return rows.map((row) => ({ ...row, words: parseScope(row.scope) }));
 }
@@ -164,7 +177,9 @@ export async function refresh(
     { hash: hashSecret(access), grantId, kind: "access", createdAt: now, expiresAt } as const,
     refreshRow(next, grantId, now),
   ];
-  if (found.usedAt !== null || !await rotateSecret(store, hash, successors, now, now + REFRESH_MS)) {
+  if (
+    found.usedAt !== null || !await rotateSecret(store, hash, successors, now, now + REFRESH_MS)
+  ) {
     await revokeTree(store, grantId, now);
     await rules.onReuse?.(found.grant);
     throw badRefresh();

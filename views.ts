@@ -3,7 +3,7 @@ import { z } from "zod";
 import { type Acting, authorship } from "./auth.ts";
 import { versionOf } from "./canonical.ts";
 import { CelError, compile, type Program } from "./cel.ts";
-import type { Decision, Moment } from "./engine.ts";
+import type { Decision, Moment } from "./engine/types.ts";
 import { SyncError } from "./errors.ts";
 import { json, jsonObject, nearest, parseBody, scopeName, vocabularyId } from "./input.ts";
 import { TEXT_LENGTH_MAX } from "./limits.ts";
@@ -144,7 +144,11 @@ export function viewWrite(
 }
 
 /** Registers a view, or replaces one. */
-export function decideRegisterView(moment: Moment, acting: Acting, raw: Json): Decision<Record<string, Json>> {
+export function decideRegisterView(
+  moment: Moment,
+  acting: Acting,
+  raw: Json,
+): Decision<Record<string, Json>> {
   const { room, now, hot } = moment;
   const params = parseBody(registerViewParams, raw, { example: EXAMPLE, at: "params" });
   const known = room.view(params.id);
@@ -152,10 +156,18 @@ export function decideRegisterView(moment: Moment, acting: Acting, raw: Json): D
   const write = viewWrite(room, raw, acting.agent, now, "params");
   const definition = write.value as unknown as ViewDefinition;
   mustHaveAuthority(room, acting, definition.scope);
-  if (params.if_version !== undefined) mustMatchVersion(room, "_views", params.id, params.if_version);
+  if (params.if_version !== undefined) {
+    mustMatchVersion(room, "_views", params.id, params.if_version);
+  }
   const warnings = viewWarnings(known, definition);
   return {
-    draft: { ...authorship(acting, room), kind: "invoke", action: "_register_view", params: raw, writes: [write] },
+    draft: {
+      ...authorship(acting, room),
+      kind: "invoke",
+      action: "_register_view",
+      params: raw,
+      writes: [write],
+    },
     reply: (record) => {
       const sight = new Sight(hot, callerEyes(room, acting.agent, acting.seesAll), now);
       const result = sight.view(params.id);
@@ -176,7 +188,10 @@ export function decideRegisterView(moment: Moment, acting: Acting, raw: Json): D
   };
 }
 
-function viewWarnings(known: ViewDefinition | undefined, next: ViewDefinition): Record<string, Json> {
+function viewWarnings(
+  known: ViewDefinition | undefined,
+  next: ViewDefinition,
+): Record<string, Json> {
   const warnings: string[] = [];
   const facts: Record<string, Json> = {};
   if (known) {
@@ -197,7 +212,12 @@ function viewWarnings(known: ViewDefinition | undefined, next: ViewDefinition): 
 }
 
 /** Refuses a registration whose `if_version` does not fit. Throws `version_conflict`. */
-export function mustMatchVersion(room: Room, scope: "_actions" | "_views", id: string, expected: Json): void {
+export function mustMatchVersion(
+  room: Room,
+  scope: "_actions" | "_views",
+  id: string,
+  expected: Json,
+): void {
   const entry = room.get(scope, id);
   const matches = expected === "" || expected === 0
     ? entry === undefined
@@ -211,7 +231,9 @@ export function mustMatchVersion(room: Room, scope: "_actions" | "_views", id: s
     scope,
     key: id,
     expected,
-    current: entry ? { value: entry.value, revision: entry.revision, version: entry.version } : null,
+    current: entry
+      ? { value: entry.value, revision: entry.revision, version: entry.version }
+      : null,
     help: "if_version",
   });
 }
@@ -225,9 +247,16 @@ function viewOwned(id: string, owner: string): SyncError {
 }
 
 /** Removes a view. */
-export function decideDeleteView(moment: Moment, acting: Acting, raw: Json): Decision<Record<string, Json>> {
+export function decideDeleteView(
+  moment: Moment,
+  acting: Acting,
+  raw: Json,
+): Decision<Record<string, Json>> {
   const { room } = moment;
-  const { id } = parseBody(z.strictObject({ id: z.string() }), raw, { example: { id: "phase" }, at: "params" });
+  const { id } = parseBody(z.strictObject({ id: z.string() }), raw, {
+    example: { id: "phase" },
+    at: "params",
+  });
   const known = room.view(id);
   if (!known) {
     throw new SyncError("view_not_found", `There is no view "${id}".`, {
@@ -236,9 +265,22 @@ export function decideDeleteView(moment: Moment, acting: Acting, raw: Json): Dec
     });
   }
   if (!hasAuthority(room, acting, known.scope)) throw viewOwned(id, known.scope);
-  const write: Write = { scope: "_views", key: id, op: "delete", value: null, revision: 0, version: "" };
+  const write: Write = {
+    scope: "_views",
+    key: id,
+    op: "delete",
+    value: null,
+    revision: 0,
+    version: "",
+  };
   return {
-    draft: { ...authorship(acting, room), kind: "invoke", action: "_delete_view", params: raw, writes: [write] },
+    draft: {
+      ...authorship(acting, room),
+      kind: "invoke",
+      action: "_delete_view",
+      params: raw,
+      writes: [write],
+    },
     reply: (record) => ({
       invoked: true,
       action: "_delete_view",

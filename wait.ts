@@ -2,38 +2,20 @@
  * Waiting: sleeps until something that the condition reads could have changed, and only then
  * judges it again. Registered in the same turn in which it was judged, so nothing is missed.
  */
-import { heartbeat } from "./agents.ts";
+import { heartbeat } from "./agents/presence.ts";
 import { act, type Acting, type Auth } from "./auth.ts";
-import { CelError, CelTooExpensive, compile, type Program, toJson } from "./cel.ts";
 import { buildContext, type Context, moveCursors } from "./context.ts";
-import {
-  type ContextQuery,
-  type Parameters,
-  parseContextQuery,
-  type Section,
-  SECTIONS,
-  whole,
-} from "./context/query.ts";
-import type { Change, Engine, Moment } from "./engine.ts";
+import type { Parameters } from "./context/query.ts";
+import type { Change, Moment } from "./engine/types.ts";
+import type { Engine } from "./engine.ts";
 import { type HotRoom, type OpenWait, TailDropped } from "./engine/hot.ts";
-import { invalid, SyncError } from "./errors.ts";
-import { AGENT_SILENT_MS, ROOM_VOLATILE_WAITERS_MAX, ROOM_WAITERS_MAX, WAIT_GRACE_MS, WAIT_MS_DEFAULT, WAIT_MS_MAX } from "./limits.ts";
-import { canReadScope, type Elevate, isPrivateScope, type Principal } from "./policy.ts";
-import type { Room } from "./room.ts";
-import { callerEyes, Sight, Tracker } from "./sight.ts";
-import type { Json, JsonObject, LogRecord, Millis } from "./types.ts";
+import { SyncError } from "./errors.ts";
+import { ROOM_VOLATILE_WAITERS_MAX, ROOM_WAITERS_MAX } from "./limits.ts";
+import type { Elevate, Principal } from "./policy.ts";
+import type { JsonObject, LogRecord, Millis } from "./types.ts";
 import { type Judgement, WaitGroup, WaitIndex } from "./wait/index.ts";
-
-/** A wait as asked for. */
-interface WaitQuery {
-  readonly condition: string | undefined;
-  readonly program: Program | undefined;
-  readonly timeout: Millis;
-  readonly since: number | undefined;
-  /** Sections that stand at the top level; undefined for the context under `context`. */
-  readonly sections: ReadonlySet<Section> | undefined;
-  readonly context: ContextQuery;
-}
+import { hasChangedSince, judge, noteLate, stalledAgents } from "./wait/judge.ts";
+import { parseWait, type WaitQuery } from "./wait/query.ts";
 
 /** What a wait needs from its door. */
 export interface WaitRequest {
@@ -145,17 +127,24 @@ export class Waits {
     if (!index) this.#indices.set(hot, index = new WaitIndex());
     if (index.size >= ROOM_WAITERS_MAX) throw tooManyWaiters();
     const { acting, query, request } = sleeper;
-    const key = `${acting.seesAll ? "*" : ""}${acting.agent}\u0000${query.condition ?? `\u0000${sleeper.since}`}`;
+    const key = `${acting.seesAll ? "*" : ""}${acting.agent}\u0000${
+      query.condition ?? `\u0000${sleeper.since}`
+    }`;
     const group = index.join(key, query.program, sleeper, judgement);
     hot.pins++;
     const left = sleeper.startedAt + query.timeout - now;
-    const cancelTimer = this.engine.clock.after(Math.max(0, left), () => sleeper.settle({ kind: "timeout" }));
+    const cancelTimer = this.engine.clock.after(
+      Math.max(0, left),
+      () => sleeper.settle({ kind: "timeout" }),
+    );
     const onAbort = (): void => sleeper.settle({ kind: "gone" });
     if (request.signal?.aborted) onAbort();
     request.signal?.addEventListener("abort", onAbort, { once: true });
     if (this.#isClosing) sleeper.settle({ kind: "closing" });
     if (group.isVolatile) {
-      if (index.volatile.size > ROOM_VOLATILE_WAITERS_MAX) sleeper.settle({ kind: "failed", error: tooManyWaiters() });
+      if (index.volatile.size > ROOM_VOLATILE_WAITERS_MAX) {
+        sleeper.settle({ kind: "failed", error: tooManyWaiters() });
+      }
       this.tickVolatile();
     }
     const open = this.showWaiting(hot, sleeper, group);
@@ -173,7 +162,11 @@ export class Waits {
   }
 
   /** Presence: `waiting` lies over the agent's status as long as its wait is open. */
-  private showWaiting(hot: HotRoom, { acting, query }: Sleeper, group: WaitGroup<Sleeper>): () => void {
+  private showWaiting(
+    hot: HotRoom,
+    { acting, query }: Sleeper,
+    group: WaitGroup<Sleeper>,
+  ): () => void {
     const { agent } = acting;
     if (agent === "" || agent === "admin" || acting.isBorrowed) return () => undefined;
     const wait: OpenWait = {
@@ -198,7 +191,9 @@ export class Waits {
     const index = this.#indices.get(hot);
     if (!index) return;
     if (change.ended) {
-      for (const sleeper of index.all()) sleeper.settle({ kind: "failed", error: new TailDropped() });
+      for (const sleeper of index.all()) {
+        sleeper.settle({ kind: "failed", error: new TailDropped() });
+      }
       return;
     }
     const due = this.#due.get(hot) ?? { cells: new Set<string>(), records: [] };
@@ -218,8 +213,14 @@ export class Waits {
     for (const [hot, { cells, records }] of due) {
       const index = this.#indices.get(hot);
       if (!index || hot.isDead) continue;
-      const moment: Moment = { hot, room: hot.room, now: Math.max(this.engine.clock.now(), hot.room.ts) };
-      for (const group of index.affected(cells, records.length > 0)) this.judgeGroup(moment, index, group, records);
+      const moment: Moment = {
+        hot,
+        room: hot.room,
+        now: Math.max(this.engine.clock.now(), hot.room.ts),
+      };
+      for (const group of index.affected(cells, records.length > 0)) {
+        this.judgeGroup(moment, index, group, records);
+      }
     }
   }
 
@@ -247,7 +248,11 @@ export class Waits {
       this.#cancelVolatile = undefined;
       let isAny = false;
       for (const [hot, index] of this.#indices) {
-        const moment: Moment = { hot, room: hot.room, now: Math.max(this.engine.clock.now(), hot.room.ts) };
+        const moment: Moment = {
+          hot,
+          room: hot.room,
+          now: Math.max(this.engine.clock.now(), hot.room.ts),
+        };
         for (const group of [...index.volatile]) {
           isAny = true;
           this.judgeGroup(moment, index, group, []);
@@ -301,7 +306,10 @@ export class Waits {
     }
     const now = this.engine.clock.now();
     moveCursors(this.engine, wakeup.hot, wakeup.context.cursors, now);
-    const body = { ...wokenReply(wakeup, query, now - startedAt), ...contextMembers(wakeup.context, query) };
+    const body = {
+      ...wokenReply(wakeup, query, now - startedAt),
+      ...contextMembers(wakeup.context, query),
+    };
     return { body, seq: wakeup.seq };
   }
 
@@ -376,105 +384,4 @@ function tooManyWaiters(): SyncError {
   return new SyncError("rate_limited", `A room takes at most ${ROOM_WAITERS_MAX} waits at once.`, {
     limit: ROOM_WAITERS_MAX,
   }, { "Retry-After": "5" });
-}
-
-function parseWait(get: Parameters): WaitQuery {
-  const [condition] = get("condition");
-  const isGiven = condition !== undefined && condition !== "";
-  const program = isGiven
-    ? compile(condition, { field: "condition", place: "call", expect: "bool" })
-    : undefined;
-  const words = get("include").flatMap((text) => text.split(",")).map((w) => w.trim()).filter((w) => w !== "");
-  const sections = words.filter((word) => word !== "context" && !word.startsWith("_"));
-  for (const word of sections) {
-    if (!(SECTIONS as readonly string[]).includes(word)) {
-      throw invalid("include", `"context", sections (${SECTIONS.join(", ")}) or scopes with "_" are wanted`, "state");
-    }
-  }
-  const extra = words.filter((word) => word.startsWith("_"));
-  const context = parseContextQuery((name) =>
-    name === "include" ? extra : name === "only" && sections.length > 0 ? sections : get(name)
-  );
-  return {
-    condition: isGiven ? condition : undefined,
-    program,
-    timeout: whole(get, "timeout", 0, WAIT_MS_MAX) ?? WAIT_MS_DEFAULT,
-    since: context.since,
-    sections: sections.length > 0 && !words.includes("context") ? new Set(sections as Section[]) : undefined,
-    context,
-  };
-}
-
-/** Judges a condition with the caller's eyes. Failures count as not yet true. */
-function judge({ hot, room, now }: Moment, acting: Acting, program: Program | undefined): Judgement {
-  if (!program) return { holds: true, value: true, cells: [], isVolatile: false };
-  const tracker = new Tracker();
-  const sight = new Sight(hot, callerEyes(room, acting.agent, acting.seesAll), now, tracker);
-  const found = (): Pick<Judgement, "cells" | "isVolatile"> => ({
-    cells: tracker.cells,
-    isVolatile: tracker.isVolatile,
-  });
-  try {
-    const value = sight.evaluate(program);
-    if (value === true) return { holds: true, value: true, ...found() };
-    const error = value === false ? {} : { error: "the condition yields no boolean" };
-    return { holds: false, value: toJson(value), ...error, ...found() };
-  } catch (error) {
-    if (error instanceof CelTooExpensive) {
-      return { holds: false, value: null, error: "the condition takes too many steps", ...found() };
-    }
-    if (!(error instanceof CelError)) throw error;
-    return { holds: false, value: null, error: error.detail, ...found() };
-  }
-}
-
-/** Has anything changed after record `since` that the caller may see? */
-function hasChangedSince({ room }: Moment, acting: Acting, since: number): boolean {
-  if (room.head <= since) return false;
-  for (const [scope, holder] of room.scopes) {
-    if (!canReadScope(room, acting.agent, acting.seesAll, scope)) continue;
-    for (const entry of holder.entries.values()) if (entry.touched > since) return true;
-  }
-  if (since < room.removalsFrom) return true;
-  return room.removals.some(({ seq, scope }) =>
-    seq > since && (!isPrivateScope(scope) || canReadScope(room, acting.agent, acting.seesAll, scope))
-  );
-}
-
-/**
- * The agents of a room in which nobody inside can make anything happen any more: every live agent
- * waits on something that does not change by itself, and no timer is pending.
- */
-function stalledAgents({ hot, room, now }: Moment, acting: Acting, query: WaitQuery): Json {
-  if (room.timers.pending > 0 || hasLease(room)) return null;
-  const agents: JsonObject[] = [];
-  const sight = new Sight(hot, callerEyes(room, acting.agent, acting.seesAll), now);
-  for (const [id] of room.liveAgents()) {
-    const presence = hot.presence.get(id);
-    if (!sight.isAgentThere(id) || presence?.status === "done") continue;
-    const last = presence?.lastHeartbeat ?? 0;
-    if (now - last > AGENT_SILENT_MS && !hot.waits.has(id)) continue;
-    const waitingOn = id === acting.agent ? query.condition ?? "any change" : openCondition(hot, id, now);
-    if (waitingOn === undefined) return null;
-    agents.push({ agent: id, waiting_on: waitingOn });
-  }
-  return agents.length > 0 ? { agents } : null;
-}
-
-function openCondition(hot: HotRoom, agent: string, now: Millis): string | undefined {
-  const waits = [...hot.waits.get(agent) ?? []];
-  if (waits.some((wait) => wait.isVolatile())) return undefined;
-  if (waits[0]) return waits[0].condition;
-  const late = hot.lateWaits.get(agent);
-  return late && late.until >= now ? late.condition : undefined;
-}
-
-function hasLease(room: Room): boolean {
-  return room.nextDue() !== undefined;
-}
-
-function noteLate(hot: HotRoom, acting: Acting, query: WaitQuery, now: Millis): void {
-  if (acting.agent === "" || acting.agent === "admin") return;
-  const condition = query.condition ?? "any change";
-  hot.lateWaits.set(acting.agent, { condition, until: now + WAIT_GRACE_MS });
 }

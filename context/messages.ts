@@ -32,17 +32,21 @@ export function collectMessages(sight: Sight, query: ContextQuery): MessagesSect
   const open = [...room.messages.openTasks].filter((seq) => isOpenFor(sight, seq)).length;
   const counters = { ...counts, unclaimed: open };
   const cursor = live.presence.get(eyes.self)?.read ?? 0;
-  const isFiltered = filter.kind !== undefined || filter.from !== undefined || filter.to !== undefined ||
+  const isFiltered = filter.kind !== undefined || filter.from !== undefined ||
+    filter.to !== undefined ||
     filter.thread !== undefined || filter.unclaimed;
   const places = room.messages.places;
   const simple = !isFiltered && room.gated.size === 0 && since === undefined;
-  const visible = simple ? places : places.filter(({ seq }) => fits(sight, seq, query) && isMessageThere(sight, seq));
+  const visible = simple
+    ? places
+    : places.filter(({ seq }) => fits(sight, seq, query) && isMessageThere(sight, seq));
   const first = firstOfPage(sight, query, visible, cursor);
   const page = visible.slice(first, first + filter.limit);
   const last = page.at(-1);
   const isMore = first + filter.limit < visible.length;
   const start = filter.after ?? (since ?? (first === 0 ? 0 : visible[first - 1]!.order));
-  const movesCursor = !isFiltered && !query.peek && sight.scorer.isAgent && startsInTime(sight, start, cursor);
+  const movesCursor = !isFiltered && !query.peek && sight.scorer.isAgent &&
+    startsInTime(sight, start, cursor);
   return {
     counters,
     page: page.map(({ order, seq }) => showMessage(sight, order, seq, cursor)),
@@ -56,7 +60,11 @@ export function collectMessages(sight: Sight, query: ContextQuery): MessagesSect
 function startsInTime(sight: Sight, start: number, cursor: number): boolean {
   if (start <= cursor) return true;
   const { places } = sight.room.messages;
-  for (let i = sight.room.messages.firstAfter(cursor); i < places.length && places[i]!.order <= start; i++) {
+  for (
+    let i = sight.room.messages.firstAfter(cursor);
+    i < places.length && places[i]!.order <= start;
+    i++
+  ) {
     const message = sight.room.message(places[i]!.seq)!;
     if (message.from !== sight.eyes.self && isMessageThere(sight, places[i]!.seq)) return false;
   }
@@ -92,7 +100,9 @@ function firstAfter(visible: readonly { readonly order: number }[], after: numbe
 
 function fits(sight: Sight, seq: number, { messages: filter, since }: ContextQuery): boolean {
   const message = sight.room.message(seq)!;
-  if (since !== undefined && sight.room.get("_messages", String(seq))!.touched <= since) return false;
+  if (since !== undefined && sight.room.get("_messages", String(seq))!.touched <= since) {
+    return false;
+  }
   if (filter.kind !== undefined && message.kind !== filter.kind) return false;
   if (filter.from !== undefined && message.from !== filter.from) return false;
   if (filter.to !== undefined && !message.to?.includes(filter.to)) return false;
@@ -111,7 +121,8 @@ function isInThread(sight: Sight, seq: number, thread: number): boolean {
 
 function showMessage(sight: Sight, order: number, seq: number, cursor: number): ShownMessage {
   const entry = sight.room.get("_messages", String(seq))!;
-  const { lease_ms: _lease, fence: _fence, done: _done, ...message } = entry.value as unknown as MessageBody;
+  const { lease_ms: _lease, fence: _fence, done: _done, ...message } = entry
+    .value as unknown as MessageBody;
   const isUnread = order > cursor && message.from !== sight.eyes.self && sight.scorer.isAgent;
   const body = {
     seq,
@@ -119,5 +130,10 @@ function showMessage(sight: Sight, order: number, seq: number, cursor: number): 
     ...message,
     ...(order === seq ? {} : { shown_at: order }),
   } as unknown as JsonObject;
-  return { order, isUnread, isDirected: isUnread && (message.to?.includes(sight.eyes.self) ?? false), body };
+  return {
+    order,
+    isUnread,
+    isDirected: isUnread && (message.to?.includes(sight.eyes.self) ?? false),
+    body,
+  };
 }

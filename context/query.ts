@@ -90,7 +90,9 @@ export const CONTEXT_PARAMETERS = [
 /** Parses a context read. Throws `invalid_argument` for a value that makes no sense. */
 export function parseContextQuery(get: Parameters): ContextQuery {
   const words = (name: string): string[] =>
-    get(name).flatMap((text) => text.split(",")).map((word) => word.trim()).filter((word) => word !== "");
+    get(name).flatMap((text) => text.split(",")).map((word) => word.trim()).filter((word) =>
+      word !== ""
+    );
   const { sections, onlyScopes } = parseOnly(words("only"));
   if (!flag(get, "actions", true)) sections.delete("actions");
   if (!flag(get, "messages", true)) sections.delete("messages");
@@ -101,7 +103,9 @@ export function parseContextQuery(get: Parameters): ContextQuery {
     sections,
     ...(onlyScopes ? { onlyScopes } : {}),
     include: new Set(words("include").map(checkInclude)),
-    expand: get("expand").flatMap((text) => text.split(",")).filter((path) => path !== "").map(checkExpand),
+    expand: get("expand").flatMap((text) => text.split(",")).filter((path) => path !== "").map(
+      checkExpand,
+    ),
     elision: oneOf(get, "elision", ["auto", "none"], "auto"),
     focus: threshold(get, "focus_threshold", FOCUS_THRESHOLD),
     elide: threshold(get, "elide_threshold", ELIDE_THRESHOLD),
@@ -124,12 +128,18 @@ function parseOnly(only: readonly string[]): { sections: Set<Section>; onlyScope
     const scope = word.startsWith("state.") ? word.slice("state.".length) : undefined;
     const section = scope === undefined ? word : "state";
     if (!(SECTIONS as readonly string[]).includes(section) || scope === "") {
-      throw invalid("only", `sections (${SECTIONS.join(", ")}) or state.<scope> are wanted`, "state,messages");
+      throw invalid(
+        "only",
+        `sections (${SECTIONS.join(", ")}) or state.<scope> are wanted`,
+        "state,messages",
+      );
     }
     sections.add(section as Section);
     if (scope !== undefined) scopes.add(scope);
   }
-  return scopes.size > 0 && !only.includes("state") ? { sections, onlyScopes: scopes } : { sections };
+  return scopes.size > 0 && !only.includes("state")
+    ? { sections, onlyScopes: scopes }
+    : { sections };
 }
 
 function checkInclude(word: string): string {
@@ -164,7 +174,12 @@ function parseMessages(get: Parameters): MessageQuery {
 }
 
 /** A parameter that is one of a few words. */
-export function oneOf<T extends string>(get: Parameters, name: string, among: readonly T[], fallback: T): T {
+export function oneOf<T extends string>(
+  get: Parameters,
+  name: string,
+  among: readonly T[],
+  fallback: T,
+): T {
   const [text] = get(name);
   if (text === undefined || text === "") return fallback;
   const found = among.find((word) => word === text);
@@ -201,4 +216,3 @@ function threshold(get: Parameters, name: string, fallback: number): number {
   }
   return value;
 }
-

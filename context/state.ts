@@ -57,7 +57,9 @@ const READABLE_RESERVED: ReadonlySet<string> = new Set([
 ]);
 
 function addReserved(scopes: [string, string][], name: string): void {
-  if (READABLE_RESERVED.has(name) && !scopes.some(([shown]) => shown === name)) scopes.push([name, name]);
+  if (READABLE_RESERVED.has(name) && !scopes.some(([shown]) => shown === name)) {
+    scopes.push([name, name]);
+  }
 }
 
 /** Collects what is there for the reader, with scores. */
@@ -74,23 +76,37 @@ export function collectState(sight: Sight, query: ContextQuery, seen: number): S
       if (!plainRoom && !sight.isThere(scope, key, entry)) continue;
       total++;
       bytes += entry.bytes;
-      if (query.since !== undefined && !mayHaveChanged(sight, scope, key, entry, query.since)) continue;
+      if (query.since !== undefined && !mayHaveChanged(sight, scope, key, entry, query.since)) {
+        continue;
+      }
       const score = sight.scorer.score(scope, key, entry);
       candidates.push({ shownScope, scope, key, entry, score, isNew: entry.touched > seen });
     }
   }
   const isSmall = total < WHOLE_ENTRIES_MAX && bytes <= WHOLE_BYTES_MAX;
-  return { scopes: scopes.map(([shown]) => shown), candidates, isWhole: isSmall && !query.namesThresholds };
+  return {
+    scopes: scopes.map(([shown]) => shown),
+    candidates,
+    isWhole: isSmall && !query.namesThresholds,
+  };
 }
 
 /** May an entry's shown form have changed after record `since`? */
-function mayHaveChanged(sight: Sight, scope: string, key: string, entry: Entry, since: number): boolean {
+function mayHaveChanged(
+  sight: Sight,
+  scope: string,
+  key: string,
+  entry: Entry,
+  since: number,
+): boolean {
   if (entry.touched > since) return true;
   if (sight.room.gated.size === 0) return false;
   const { memos } = sight.live;
   const cell = `enabled:${scope}\u0000${key}`;
   if (entry.enabled !== undefined) {
-    if (Math.max(memos.changedAt(cell), memos.changedAt(`${cell}\u0001${sight.viewer}`)) > since) return true;
+    if (Math.max(memos.changedAt(cell), memos.changedAt(`${cell}\u0001${sight.viewer}`)) > since) {
+      return true;
+    }
   }
   if (!isPrivateScope(scope)) return false;
   const agent = `enabled:_agents\u0000${scope}`;
@@ -107,7 +123,8 @@ export function tierFor(
   if (section.isWhole && query.elision === "auto") return { tier: "focus", shown: true };
   const tier = tierOf(candidate.score, query.focus, query.elide);
   if (tier !== "elided") return { tier, shown: true };
-  const shown = query.elision === "none" || (candidate.isNew && !query.namesThresholds) || candidate.isNew;
+  const shown = query.elision === "none" || (candidate.isNew && !query.namesThresholds) ||
+    candidate.isNew;
   return { tier: shown ? "peripheral" : "elided", shown };
 }
 

@@ -29,7 +29,10 @@ function showView(sight: Sight, id: string, query: ContextQuery): JsonObject | u
   if (!result) return undefined;
   const entry = sight.room.get("_views", id);
   if (!entry) {
-    const head = Math.max(0, ...[...sight.room.scopes.get("_actions")?.entries.values() ?? []].map((e) => e.seq));
+    const head = Math.max(
+      0,
+      ...[...sight.room.scopes.get("_actions")?.entries.values() ?? []].map((e) => e.seq),
+    );
     if (query.since !== undefined && head <= query.since) return undefined;
     return { value: result.value, system: true, _meta: builtinMeta() };
   }
@@ -39,13 +42,17 @@ function showView(sight: Sight, id: string, query: ContextQuery): JsonObject | u
   const score = sight.scorer.score("_views", id, entry);
   const isExpanded = query.expand.some((path) => path === `_views.${id}` || path === "_views.*");
   const raw = isExpanded ? "focus" : tierOf(score, query.focus, query.elide);
-  const tier = raw === "elided" && (query.elision === "none" || !query.namesThresholds) ? "peripheral" : raw;
+  const tier = raw === "elided" && (query.elision === "none" || !query.namesThresholds)
+    ? "peripheral"
+    : raw;
   const _meta = metaOf(sight, "_views", id, entry, tier, score);
   const definition = sight.room.view(id)!;
   if (result.error) {
     const { code, message, hint } = result.error;
     const mayKnow = sight.eyes.canRead(definition.scope);
-    _meta["error"] = mayKnow ? { code, message, ...(hint === undefined ? {} : { hint }) } : { code };
+    _meta["error"] = mayKnow
+      ? { code, message, ...(hint === undefined ? {} : { hint }) }
+      : { code };
   }
   const detail: JsonObject = query.depth === "lean" ? {} : {
     expr: definition.expr,
@@ -71,7 +78,12 @@ export function showAgents(sight: Sight, hot: HotRoom): Map<string, JsonObject> 
   return shown;
 }
 
-function agentValue(hot: HotRoom, id: string, agent: AgentDefinition, lastHeartbeat: number): JsonObject {
+function agentValue(
+  hot: HotRoom,
+  id: string,
+  agent: AgentDefinition,
+  lastHeartbeat: number,
+): JsonObject {
   const waiting = hot.waitingOn(id) ?? null;
   return {
     name: agent.name,
@@ -109,8 +121,11 @@ export function showActions(
     const definition = sight.room.action(id)!;
     const { since } = query;
     // A gate may open or shut without the action being written.
-    const isFixed = definition.if === undefined && definition.enabled === undefined && !sight.room.gated.size;
-    if (since !== undefined && ((isFixed && entry.touched <= since) || sight.room.head <= since)) continue;
+    const isFixed = definition.if === undefined && definition.enabled === undefined &&
+      !sight.room.gated.size;
+    if (since !== undefined && ((isFixed && entry.touched <= since) || sight.room.head <= since)) {
+      continue;
+    }
     shown.set(id, showAction(sight, hot, id, entry, definition, query));
   }
   return shown;
@@ -158,12 +173,18 @@ function detailOf(entry: Entry, definition: ActionDefinition): JsonObject {
 
 /** Do the action's expressions depend on who invokes it? */
 function readsSelf(definition: ActionDefinition): boolean {
-  const sources = [definition.if, definition.result, ...definition.writes.map((w) => w.expr ? w.value : undefined)];
+  const sources = [
+    definition.if,
+    definition.result,
+    ...definition.writes.map((w) => w.expr ? w.value : undefined),
+  ];
   return sources.some((source) => {
     if (typeof source !== "string") return false;
     try {
       const { refs } = programOf(source, "action");
-      return refs.some((ref) => ref.root === "self" || (ref.root === "state" && ref.path[0] === "self"));
+      return refs.some((ref) =>
+        ref.root === "self" || (ref.root === "state" && ref.path[0] === "self")
+      );
     } catch (error) {
       if (error instanceof CelError) return false;
       throw error;

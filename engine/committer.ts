@@ -63,7 +63,9 @@ export class Committer {
       outcome = await this.store.commit(taken.map(([hot, pending]) => commitOf(hot, pending)));
     } catch (error) {
       // A bug in building the group must not leave its submitters hanging.
-      for (const hot of rooms) this.drop(hot, error instanceof Error ? error : new Error(String(error)));
+      for (const hot of rooms) {
+        this.drop(hot, error instanceof Error ? error : new Error(String(error)));
+      }
       return;
     }
     this.counts.groups++;
@@ -92,7 +94,9 @@ export class Committer {
     if (!this.store.db.isShared) return this.drop(hot, error);
     const last = pending.at(-1)!.record;
     try {
-      if (await this.store.hashAt(hot.room.uid, last.seq) === last.hash) return this.settle(hot, pending);
+      if (await this.store.hashAt(hot.room.uid, last.seq) === last.hash) {
+        return this.settle(hot, pending);
+      }
       this.drop(hot, error);
     } catch {
       this.drop(hot, outcomeUnknown());
@@ -106,7 +110,12 @@ export class Committer {
 }
 
 function outcomeUnknown(): SyncError {
-  return new SyncError("outcome_unknown", "The database did not answer; the write may have happened.", {
-    hint: "Read the room, or repeat the call with the same Idempotency-Key.",
-  }, { "Retry-After": "2" });
+  return new SyncError(
+    "outcome_unknown",
+    "The database did not answer; the write may have happened.",
+    {
+      hint: "Read the room, or repeat the call with the same Idempotency-Key.",
+    },
+    { "Retry-After": "2" },
+  );
 }

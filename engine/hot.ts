@@ -8,7 +8,7 @@ import { PRESENCE_WRITE_MS, REFUSALS_MAX } from "../limits.ts";
 import type { Applied, Room } from "../room.ts";
 import { Memos } from "../sight/memos.ts";
 import type { LiveRoom } from "../sight.ts";
-import type { LogRow, RoomCommit, SideStatement } from "../store.ts";
+import type { LogRow, RoomCommit, SideStatement } from "../store/rows.ts";
 import type { Json, LogRecord, Millis, Presence } from "../types.ts";
 
 /** Thrown to whoever looked at a tail that did not become durable: look again. */
@@ -37,7 +37,9 @@ export interface OpenWait {
   /** The cells it read when it was last judged. */
   readonly cells: () => Iterable<string>;
   /** Would it be answered at this moment? */
-  readonly wouldHold: (moment: { readonly hot: HotRoom; readonly room: Room; readonly now: Millis }) => boolean;
+  readonly wouldHold: (
+    moment: { readonly hot: HotRoom; readonly room: Room; readonly now: Millis },
+  ) => boolean;
 }
 
 /** A refused invocation: changes nothing, so it is no history. */

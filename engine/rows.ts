@@ -1,6 +1,7 @@
 /** Between the fold in memory and its rows. */
-import { cellOf, Room, splitCell } from "../room.ts";
-import type { EntryRow, LoadedRoom, RoomCommit } from "../store.ts";
+import { cellOf, splitCell } from "../room/changes.ts";
+import { Room } from "../room.ts";
+import type { EntryRow, LoadedRoom, RoomCommit } from "../store/rows.ts";
 import type { Entry, Millis } from "../types.ts";
 import { HotRoom, type Pending } from "./hot.ts";
 
@@ -68,7 +69,9 @@ export function commitOf(hot: HotRoom, pending: readonly Pending[]): RoomCommit 
 export function rowsOf(room: Room): Map<string, EntryRow> {
   const rows = new Map<string, EntryRow>();
   for (const [scope, holder] of room.scopes) {
-    for (const [key, entry] of holder.entries) rows.set(cellOf(scope, key), rowFromEntry(scope, key, entry));
+    for (const [key, entry] of holder.entries) {
+      rows.set(cellOf(scope, key), rowFromEntry(scope, key, entry));
+    }
   }
   return rows;
 }

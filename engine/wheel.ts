@@ -1,6 +1,6 @@
 /** One timer for all rooms: set to the earliest instant at which something is due. */
 import { Heap } from "../room/heap.ts";
-import type { Clock } from "../engine.ts";
+import type { Clock } from "./types.ts";
 import type { Millis } from "../types.ts";
 import type { HotRoom } from "./hot.ts";
 

@@ -58,7 +58,8 @@ const WRITING: readonly Json[] = [
 const AGREEING: readonly Json[] = [
   {
     id: "update_objective",
-    description: "Set the room's objective. Takes the version you read, so nobody is overwritten unseen.",
+    description:
+      "Set the room's objective. Takes the version you read, so nobody is overwritten unseen.",
     params: {
       objective: { type: "any", required: true },
       if_version: {
@@ -67,16 +68,22 @@ const AGREEING: readonly Json[] = [
         description: "_meta.version of _shared.objective; leave it out for the first objective",
       },
     },
-    writes: [{ key: "objective", value: "${params.objective}", if_version: "${params.if_version}" }],
+    writes: [{
+      key: "objective",
+      value: "${params.objective}",
+      if_version: "${params.if_version}",
+    }],
   },
   {
     id: "claim",
-    description: "Take something by name, for you alone, until the lease runs out. Again: renews it.",
+    description:
+      "Take something by name, for you alone, until the lease runs out. Again: renews it.",
     params: {
       key: { type: "string", required: true, description: "what you claim" },
       lease_ms: { type: "integer", default: 600000, minimum: 1000, maximum: 86400000 },
     },
-    if: '!(("claim." + params.key) in state._shared) || state._shared["claim." + params.key].value == self',
+    if:
+      '!(("claim." + params.key) in state._shared) || state._shared["claim." + params.key].value == self',
     writes: [{
       key: "claim.${params.key}",
       value: "${self}",
@@ -91,7 +98,8 @@ const AGREEING: readonly Json[] = [
   },
   {
     id: "vote",
-    description: 'Cast or change your vote, in your private scope. Join with public_keys ["vote"] to have it counted.',
+    description:
+      'Cast or change your vote, in your private scope. Join with public_keys ["vote"] to have it counted.',
     params: { choice: { type: "string", required: true } },
     writes: [{ scope: "${self}", key: "vote", value: "${params.choice}" }],
   },
@@ -136,7 +144,8 @@ const ROLES: readonly Json[] = [
 const GATES: readonly Json[] = [
   {
     id: "gate_on_stability",
-    description: "Declare a key settled, once nobody has written it for a while (velocity below the bound).",
+    description:
+      "Declare a key settled, once nobody has written it for a while (velocity below the bound).",
     params: {
       key: KEY,
       max_velocity: {
@@ -145,7 +154,8 @@ const GATES: readonly Json[] = [
         description: "one write counts 1 and halves every 5 minutes",
       },
     },
-    if: "params.key in state._shared && state._shared[params.key]._meta.velocity < params.max_velocity",
+    if:
+      "params.key in state._shared && state._shared[params.key]._meta.velocity < params.max_velocity",
     writes: [{
       key: "settled.${params.key}",
       expr: true,
@@ -160,7 +170,8 @@ const GATES: readonly Json[] = [
     writes: [{
       key: "confirmed.${params.key}",
       expr: true,
-      value: '{"version": state._shared[params.key]._meta.version, "writer": params.writer, "by": self}',
+      value:
+        '{"version": state._shared[params.key]._meta.version, "writer": params.writer, "by": self}',
     }],
   },
 ];
@@ -187,7 +198,8 @@ const TASKS: readonly Json[] = [
   },
   {
     id: "take_task",
-    description: "Take an open task; it comes free again when the lease runs out. Again: renews it.",
+    description:
+      "Take an open task; it comes free again when the lease runs out. Again: renews it.",
     params: {
       task: TASK,
       lease_ms: { type: "integer", default: 600000, minimum: 1000, maximum: 86400000 },

@@ -1,9 +1,10 @@
 /** Routes about agents, and invoking. */
-import { decideLeave, decidePatchAgent, join } from "../agents.ts";
+import { decideLeave, decidePatchAgent } from "../agents.ts";
+import { join } from "../agents/join.ts";
 import { act, type Acting } from "../auth.ts";
 import { buildContext } from "../context.ts";
 import { fromJson, parseContextQuery } from "../context/query.ts";
-import type { Decision, Moment } from "../engine.ts";
+import type { Decision, Moment } from "../engine/types.ts";
 import { SyncError } from "../errors.ts";
 import { invoke } from "../invoke.ts";
 import { actionEnded } from "../invoke/ended.ts";
@@ -58,9 +59,15 @@ async function invokeAction(call: Call): Promise<Reply> {
       agent: call.agent,
       idempotencyKey: call.request.headers.get("idempotency-key") ?? undefined,
       elevate,
-      context: (moment, acting, query) => buildContext(moment, acting, parseContextQuery(fromJson(query))).body,
+      context: (moment, acting, query) =>
+        buildContext(moment, acting, parseContextQuery(fromJson(query))).body,
     });
-    return { status, body, seq, ...(replayed ? { headers: { "Idempotent-Replayed": "true" } } : {}) };
+    return {
+      status,
+      body,
+      seq,
+      ...(replayed ? { headers: { "Idempotent-Replayed": "true" } } : {}),
+    };
   } catch (error) {
     if (error instanceof SyncError && error.code === "action_not_found") {
       throw await actionEnded(store, await engine.find(room), action) ?? error;
@@ -82,15 +89,23 @@ export const AGENT_ROUTES: readonly Route[] = [
     method: "PATCH",
     path: "/rooms/:id/agents/:agent",
     verb: "agent.patch",
-    summary: "Change an agent: admins its grants and role, the agent its own name, status and meta.",
-    handle: (call) => submit(call, "agent.patch", (m, acting, body) => decidePatchAgent(call.deps.engine, m, acting, call.param("agent"), body)),
+    summary:
+      "Change an agent: admins its grants and role, the agent its own name, status and meta.",
+    handle: (call) =>
+      submit(
+        call,
+        "agent.patch",
+        (m, acting, body) =>
+          decidePatchAgent(call.deps.engine, m, acting, call.param("agent"), body),
+      ),
   },
   {
     method: "DELETE",
     path: "/rooms/:id/agents/:agent",
     verb: "agent.leave",
     summary: "Leave the room, or make an agent leave.",
-    handle: (call) => submit(call, "agent.leave", (m, acting) => decideLeave(m, acting, call.param("agent"))),
+    handle: (call) =>
+      submit(call, "agent.leave", (m, acting) => decideLeave(m, acting, call.param("agent"))),
   },
   {
     method: "POST",

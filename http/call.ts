@@ -1,10 +1,11 @@
 /** One HTTP request as the routes see it: parsed, authenticated, nothing of the framework. */
-import { type Acting, act, type Auth } from "../auth.ts";
-import { heartbeat } from "../agents.ts";
+import { act, type Acting, type Auth } from "../auth.ts";
+import { heartbeat } from "../agents/presence.ts";
 import { parseJson } from "../canonical.ts";
 import type { Config } from "../config.ts";
 import { fromSearch, type Parameters } from "../context/query.ts";
-import type { Engine, Moment } from "../engine.ts";
+import type { Engine } from "../engine.ts";
+import type { Moment } from "../engine/types.ts";
 import type { HotRoom } from "../engine/hot.ts";
 import { SyncError } from "../errors.ts";
 import { BODY_BYTES_MAX } from "../limits.ts";
@@ -65,7 +66,8 @@ export class Call {
 
   /** Who calls. */
   principal(): Promise<Principal> {
-    const header = (name: string): string | undefined => this.request.headers.get(name) ?? undefined;
+    const header = (name: string): string | undefined =>
+      this.request.headers.get(name) ?? undefined;
     return this.#principal ??= this.deps.auth.principal({
       authorization: header("authorization"),
       host: header("host") ?? this.url.host,
@@ -101,7 +103,14 @@ export class Call {
   }
 }
 
-const FORWARDING = ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
+const FORWARDING = [
+  "forwarded",
+  "via",
+  "x-forwarded-for",
+  "x-forwarded-host",
+  "x-forwarded-proto",
+  "x-real-ip",
+];
 
 /** Without a credential a room that does not exist answers like one that does. */
 export function hideExistence(error: unknown, principal: Principal): unknown {
@@ -140,7 +149,9 @@ function decode(chunks: readonly Uint8Array[], bytes: number): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(whole);
   } catch {
-    throw new SyncError("invalid_json", "The body is not UTF-8.", { hint: "Encode the JSON as UTF-8." });
+    throw new SyncError("invalid_json", "The body is not UTF-8.", {
+      hint: "Encode the JSON as UTF-8.",
+    });
   }
 }
 

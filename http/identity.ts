@@ -2,14 +2,23 @@
 import type { Hono } from "hono";
 import type { Auth } from "../auth.ts";
 import type { Config } from "../config.ts";
-import type { Clock, Engine } from "../engine.ts";
+import type { Clock } from "../engine/types.ts";
+import type { Engine } from "../engine.ts";
 import { elevationLink } from "../oauth/elevation.ts";
 import { identityRoutes } from "../oauth/routes.ts";
 import { loadServerKey } from "../oauth/signed.ts";
 import type { RoomsPort, UserRef } from "../oauth/deps.ts";
 import { parseScope } from "../scopes.ts";
 import type { Elevate, Principal } from "../policy.ts";
-import { createRoom, deleteMember, deleteRoom, invite, type MemberCall, members, patchMember } from "../rooms.ts";
+import { createRoom } from "../rooms.ts";
+import {
+  deleteMember,
+  deleteRoom,
+  invite,
+  type MemberCall,
+  members,
+  patchMember,
+} from "../members.ts";
 import type { Store } from "../store.ts";
 import { findRoles } from "../store/tokens.ts";
 import type { Role } from "../types.ts";
@@ -58,7 +67,13 @@ async function principalOf(store: Store, user: UserRef): Promise<Principal> {
     agent: null,
     user: user.id,
   } as const;
-  return { lineage: [grant], user, roles: await findRoles(store, user.id), embodied: new Map(), isOpen: false };
+  return {
+    lineage: [grant],
+    user,
+    roles: await findRoles(store, user.id),
+    embodied: new Map(),
+    isOpen: false,
+  };
 }
 
 function roomsPort({ store, engine, auth }: IdentityParts): RoomsPort {
@@ -81,15 +96,18 @@ function roomsPort({ store, engine, auth }: IdentityParts): RoomsPort {
         agents: await agentsOf(engine, row.id),
       })));
     },
-    create: async (user, room) => (await createRoom(engine, await principalOf(store, user), { ...room }, forget)).id,
-    invite: async (user, room, username, role) => void await invite(await call(user, room), { username, role }),
+    create: async (user, room) =>
+      (await createRoom(engine, await principalOf(store, user), { ...room }, forget)).id,
+    invite: async (user, room, username, role) =>
+      void await invite(await call(user, room), { username, role }),
     members: async (user, room) => {
       const { members: list } = await members(await call(user, room));
       return list as unknown as { username: string; role: Role }[];
     },
     changeRole: async (user, room, username, role) =>
       void await patchMember(await call(user, room), username, { role }),
-    remove: async (user, room, username) => void await deleteMember(await call(user, room), username),
+    remove: async (user, room, username) =>
+      void await deleteMember(await call(user, room), username),
     delete: async (user, room) => void await deleteRoom(await call(user, room)),
   };
 }

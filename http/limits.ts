@@ -1,7 +1,7 @@
 /** Rate limits at the door: per address where no token is needed, per token elsewhere. */
 import { sha256 } from "../canonical.ts";
 import type { Config } from "../config.ts";
-import type { Clock } from "../engine.ts";
+import type { Clock } from "../engine/types.ts";
 import { RateLimiter } from "../rates.ts";
 import type { Route } from "./routes.ts";
 
@@ -23,7 +23,9 @@ export class Limits {
   take(request: Request, route: Route): void {
     const credential = request.headers.get("authorization");
     const now = this.clock.now();
-    if (credential !== null && this.#perToken.perMinute > 0) this.#perToken.take(sha256(credential), now);
+    if (credential !== null && this.#perToken.perMinute > 0) {
+      this.#perToken.take(sha256(credential), now);
+    }
     const isOpenDoor = route.verb === "open" || route.verb === "agent.join";
     if (credential === null || isOpenDoor) this.#perAddress.take(this.address(request), now);
   }

@@ -4,7 +4,11 @@
 export type LogStyle = "json" | "pretty" | "off";
 
 /** Writes one line. */
-export type LogLine = (level: "info" | "warn" | "error", message: string, facts?: Record<string, unknown>) => void;
+export type LogLine = (
+  level: "info" | "warn" | "error",
+  message: string,
+  facts?: Record<string, unknown>,
+) => void;
 
 /** A writer in the given style. */
 export function logger(style: LogStyle, now: () => number): LogLine {
@@ -13,7 +17,9 @@ export function logger(style: LogStyle, now: () => number): LogLine {
     const ts = new Date(now()).toISOString();
     const line = style === "json"
       ? JSON.stringify({ ts, level, message, ...facts })
-      : `${ts} ${level.padEnd(5)} ${message} ${Object.entries(facts).map(([k, v]) => `${k}=${v}`).join(" ")}`;
+      : `${ts} ${level.padEnd(5)} ${message} ${
+        Object.entries(facts).map(([k, v]) => `${k}=${v}`).join(" ")
+      }`;
     if (level === "error") console.error(line);
     else console.log(line);
   };

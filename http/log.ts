@@ -3,7 +3,7 @@ import { readHistory, readLogPage, verifyRoom } from "../audit.ts";
 import { flag, whole } from "../context/query.ts";
 import { invalid } from "../errors.ts";
 import { LOG_LIMIT_DEFAULT, LOG_LIMIT_MAX } from "../limits.ts";
-import type { LogFilter } from "../store.ts";
+import type { LogFilter } from "../store/rows.ts";
 import type { Call, Reply } from "./call.ts";
 import type { Route } from "./routes.ts";
 

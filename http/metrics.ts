@@ -3,7 +3,23 @@ import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Engine } from "../engine.ts";
 import type { Waits } from "../wait.ts";
 
-const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30, 60];
+const SECONDS = [
+  0.0005,
+  0.001,
+  0.0025,
+  0.005,
+  0.01,
+  0.025,
+  0.05,
+  0.1,
+  0.25,
+  0.5,
+  1,
+  2.5,
+  10,
+  30,
+  60,
+];
 
 /** The service's metrics. */
 export class Metrics {
@@ -42,7 +58,11 @@ export class Metrics {
     gauge("sync_rooms_hot", "Rooms in memory.", () => [...engine.hotRooms].length);
     gauge("sync_waits_open", "Open waits.", () => waits.open);
     gauge("sync_commit_groups", "Groups committed since the start.", () => engine.commits.groups);
-    gauge("sync_commit_records", "Records committed since the start.", () => engine.commits.records);
+    gauge(
+      "sync_commit_records",
+      "Records committed since the start.",
+      () => engine.commits.records,
+    );
     gauge("sync_records_pending", "Records not yet in the database.", () => {
       let pending = 0;
       for (const hot of engine.hotRooms) pending += hot.pending.length;

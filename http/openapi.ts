@@ -1,11 +1,13 @@
 /** The OpenAPI document, from the routes and the schemas that validate. */
 import { z } from "zod";
-import { joinBody, patchAgentBody } from "../agents.ts";
+import { joinBody } from "../agents/join.ts";
+import { patchAgentBody } from "../agents.ts";
 import { CONTEXT_PARAMETERS } from "../context/query.ts";
 import { ERROR_STATUS } from "../errors.ts";
 import { evalBody } from "../eval.ts";
-import { invokeBody } from "../invoke.ts";
-import { claimRoomBody, createBody, inviteBody, memberBody, patchRoomBody } from "../rooms.ts";
+import { invokeBody } from "../invoke/request.ts";
+import { claimRoomBody, inviteBody, memberBody } from "../members.ts";
+import { createBody, patchRoomBody } from "../rooms.ts";
 import type { Json, JsonObject } from "../types.ts";
 import { type Route, ROUTES } from "./routes.ts";
 
@@ -19,7 +21,10 @@ const BODIES: Readonly<Record<string, z.ZodType>> = {
   "PATCH /rooms/:id/agents/:agent": patchAgentBody,
   "POST /rooms/:id/actions/:action/invoke": invokeBody,
   "POST /rooms/:id/eval": evalBody,
-  "POST /rooms/:id/wait": z.looseObject({ condition: z.string().optional(), timeout: z.number().optional() }),
+  "POST /rooms/:id/wait": z.looseObject({
+    condition: z.string().optional(),
+    timeout: z.number().optional(),
+  }),
 };
 
 const WAIT_PARAMETERS = ["condition", "timeout", ...CONTEXT_PARAMETERS];
@@ -29,7 +34,17 @@ const QUERIES: Readonly<Record<string, readonly string[]>> = {
   "GET /rooms/:id/wait": WAIT_PARAMETERS,
   "GET /rooms/:id/poll": CONTEXT_PARAMETERS,
   "GET /rooms/:id/salience": ["limit", "agent"],
-  "GET /rooms/:id/log": ["after", "limit", "kind", "agent", "actor", "action", "scope", "key", "proof"],
+  "GET /rooms/:id/log": [
+    "after",
+    "limit",
+    "kind",
+    "agent",
+    "actor",
+    "action",
+    "scope",
+    "key",
+    "proof",
+  ],
   "GET /rooms/:id/history/:scope": ["prefix", "after", "limit"],
   "GET /rooms/:id/history/:scope/:key": ["after", "limit"],
 };

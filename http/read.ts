@@ -22,16 +22,27 @@ async function addFromLog(
 ): Promise<void> {
   const { store } = call.deps;
   if (query.include.has("_audit") && body["state"] !== undefined) {
-    (body["state"] as JsonObject)["_audit"] = await auditScope(store, found.hot, found.acting, found.seq);
+    (body["state"] as JsonObject)["_audit"] = await auditScope(
+      store,
+      found.hot,
+      found.acting,
+      found.seq,
+    );
   }
   if (query.messages.kind === "action_invocation" && body["messages"] !== undefined) {
-    Object.assign(body["messages"] as JsonObject, await invocationMessages(store, found.hot, found.acting, query, found.seq));
+    Object.assign(
+      body["messages"] as JsonObject,
+      await invocationMessages(store, found.hot, found.acting, query, found.seq),
+    );
   }
 }
 
 async function context(call: Call): Promise<Reply> {
   const query = parseContextQuery(call.query);
-  const found = await call.look("context.read", (moment, acting) => buildContext(moment, acting, query));
+  const found = await call.look(
+    "context.read",
+    (moment, acting) => buildContext(moment, acting, query),
+  );
   moveCursors(call.deps.engine, found.hot, found.value.cursors, call.deps.engine.clock.now());
   await addFromLog(call, found, query, found.value.body);
   return { body: found.value.body, seq: found.seq };
@@ -40,7 +51,9 @@ async function context(call: Call): Promise<Reply> {
 async function wait(call: Call, body?: JsonObject): Promise<Reply> {
   const principal = await call.principal();
   const named = body?.["agent"] ?? call.agent;
-  if (named !== undefined && named !== null && typeof named !== "string") throw invalid("agent", "an agent's id is wanted", "alice");
+  if (named !== undefined && named !== null && typeof named !== "string") {
+    throw invalid("agent", "an agent's id is wanted", "alice");
+  }
   try {
     return await call.deps.waits.wait({
       principal,
@@ -58,7 +71,10 @@ async function wait(call: Call, body?: JsonObject): Promise<Reply> {
 async function postWait(call: Call): Promise<Reply> {
   const body = await call.json();
   if (body === null || typeof body !== "object" || Array.isArray(body)) {
-    throw invalid("body", "a JSON object is wanted", { condition: "state._shared.turn.value > 3", timeout: 25000 });
+    throw invalid("body", "a JSON object is wanted", {
+      condition: "state._shared.turn.value > 3",
+      timeout: 25000,
+    });
   }
   return await wait(call, body);
 }
@@ -72,7 +88,14 @@ async function events(call: Call): Promise<Reply> {
   try {
     const room = call.param("id");
     const { elevate } = deps;
-    const { body, seq } = await deps.streams.subscribe({ principal, room, agent, after, elevate, signal: request.signal });
+    const { body, seq } = await deps.streams.subscribe({
+      principal,
+      room,
+      agent,
+      after,
+      elevate,
+      signal: request.signal,
+    });
     return { body: null, stream: { type: "text/event-stream", body }, seq };
   } catch (error) {
     throw hideExistence(error, principal);
@@ -81,14 +104,21 @@ async function events(call: Call): Promise<Reply> {
 
 async function evaluate(call: Call): Promise<Reply> {
   const body = await call.json();
-  const { value, seq } = await call.look("eval", (moment, acting) => evaluateFor(moment, acting, body));
+  const { value, seq } = await call.look(
+    "eval",
+    (moment, acting) => evaluateFor(moment, acting, body),
+  );
   return { body: value, seq };
 }
 
 async function help(call: Call, key: string | undefined): Promise<Reply> {
   const { value, seq } = await call.look("help", (moment, acting) => {
     const { hot, room, now } = moment;
-    return readHelp(moment, new Sight(hot, callerEyes(room, acting.agent, acting.seesAll), now), key);
+    return readHelp(
+      moment,
+      new Sight(hot, callerEyes(room, acting.agent, acting.seesAll), now),
+      key,
+    );
   });
   return { body: value, seq };
 }
@@ -150,7 +180,10 @@ export const READ_ROUTES: readonly Route[] = [
     summary: "What matters to the reader, most salient first, with the signals.",
     handle: async (call) => {
       const limit = whole(call.query, "limit", 1, 10_000) ?? 50;
-      const { value, seq } = await call.look("salience.read", (moment, acting) => showSalience(moment, acting, limit));
+      const { value, seq } = await call.look(
+        "salience.read",
+        (moment, acting) => showSalience(moment, acting, limit),
+      );
       return { body: value, seq };
     },
   },
@@ -169,4 +202,3 @@ export const READ_ROUTES: readonly Route[] = [
     handle: (call) => help(call, call.param("key")),
   },
 ];
-

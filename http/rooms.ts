@@ -2,18 +2,15 @@
 import { act } from "../auth.ts";
 import {
   claimRoom,
-  createRoom,
-  decidePatchRoom,
   deleteMember,
   deleteRoom,
-  describeRoom,
   invite,
-  listRooms,
   type MemberCall,
   members,
   patchMember,
   rotateViewToken,
-} from "../rooms.ts";
+} from "../members.ts";
+import { createRoom, decidePatchRoom, describeRoom, listRooms } from "../rooms.ts";
 import { type Call, hideExistence, type Reply } from "./call.ts";
 import type { Route } from "./routes.ts";
 
@@ -28,7 +25,10 @@ async function memberCall(call: Call): Promise<MemberCall> {
   };
 }
 
-async function about<T extends Reply["body"]>(call: Call, run: (member: MemberCall) => Promise<T>): Promise<Reply> {
+async function about<T extends Reply["body"]>(
+  call: Call,
+  run: (member: MemberCall) => Promise<T>,
+): Promise<Reply> {
   const member = await memberCall(call);
   try {
     return { body: await run(member) };
@@ -43,7 +43,11 @@ async function patchRoom(call: Call): Promise<Reply> {
   const { engine, elevate } = call.deps;
   try {
     const { reply, seq } = await engine.submit(call.param("id"), (moment) => {
-      return decidePatchRoom(moment, act(principal, moment, "room.patch", undefined, elevate), body);
+      return decidePatchRoom(
+        moment,
+        act(principal, moment, "room.patch", undefined, elevate),
+        body,
+      );
     });
     return { body: reply, seq };
   } catch (error) {
@@ -60,7 +64,12 @@ export const ROOM_ROUTES: readonly Route[] = [
     summary: "Create a room; answers its room_ (admin) and view_ (read-only) tokens once.",
     handle: async (call) => {
       const { engine, auth } = call.deps;
-      const body = await createRoom(engine, await call.principal(), await call.json(), () => auth.forget());
+      const body = await createRoom(
+        engine,
+        await call.principal(),
+        await call.json(),
+        () => auth.forget(),
+      );
       return { status: 201, body, seq: 1 };
     },
   },
@@ -84,7 +93,10 @@ export const ROOM_ROUTES: readonly Route[] = [
     verb: "room.show",
     summary: "Show a room: settings, head, how many agents.",
     handle: async (call) => {
-      const { value, seq } = await call.look("room.show", ({ room }, acting) => describeRoom(room, acting.access));
+      const { value, seq } = await call.look(
+        "room.show",
+        ({ room }, acting) => describeRoom(room, acting.access),
+      );
       return { body: value, seq };
     },
   },
@@ -144,7 +156,10 @@ export const ROOM_ROUTES: readonly Route[] = [
     handle: async (call) => {
       const body = await call.json();
       const { auth } = call.deps;
-      return await about(call, (member) => claimRoom(member, body, (secret) => auth.bySecret(secret)));
+      return await about(
+        call,
+        (member) => claimRoom(member, body, (secret) => auth.bySecret(secret)),
+      );
     },
   },
   {
@@ -155,4 +170,3 @@ export const ROOM_ROUTES: readonly Route[] = [
     handle: (call) => about(call, rotateViewToken),
   },
 ];
-

@@ -21,4 +21,9 @@ export interface Route {
 }
 
 /** The routes of rooms, agents, reading, acting and the log. */
-export const ROUTES: readonly Route[] = [...ROOM_ROUTES, ...AGENT_ROUTES, ...READ_ROUTES, ...LOG_ROUTES];
+export const ROUTES: readonly Route[] = [
+  ...ROOM_ROUTES,
+  ...AGENT_ROUTES,
+  ...READ_ROUTES,
+  ...LOG_ROUTES,
+];

@@ -1,5 +1,12 @@
 /** Why a gate is shut: its smallest false parts, who wrote what they read, and what could change it. */
-import { Budget, CelError, CelTooExpensive, explain, type Explanation, type Program } from "../cel.ts";
+import {
+  Budget,
+  CelError,
+  CelTooExpensive,
+  explain,
+  type Explanation,
+  type Program,
+} from "../cel.ts";
 import { canReadScope } from "../policy.ts";
 import type { Room } from "../room.ts";
 import type { Sight } from "../sight.ts";
@@ -33,12 +40,18 @@ function describePart(part: Explanation, sight: Sight, audience: Audience): Json
     const { path, segments } = operand;
     const cell = cellBehind(sight, segments);
     if (!mayRead(room, sight, segments, audience)) return { path, hidden: true };
-    if (cell) for (const id of writersOf(room, cell.scope, cell.key)) couldChange.add(id);
+    if (cell) { for (const id of writersOf(room, cell.scope, cell.key)) couldChange.add(id); }
     if (operand.missing) return { path, missing: true };
     const entry = cell && room.get(cell.scope, cell.key);
     const shown: JsonObject = { path, value: operand.value ?? null };
     if (!entry) return shown;
-    return { ...shown, writer: entry.writer, via: entry.via, seq: entry.seq, updated_at: iso(entry.updatedAt) };
+    return {
+      ...shown,
+      writer: entry.writer,
+      via: entry.via,
+      seq: entry.seq,
+      updated_at: iso(entry.updatedAt),
+    };
   });
   return {
     expression: part.expression,
@@ -49,7 +62,10 @@ function describePart(part: Explanation, sight: Sight, audience: Audience): Json
   };
 }
 
-function cellBehind(sight: Sight, segments: readonly string[]): { scope: string; key: string } | undefined {
+function cellBehind(
+  sight: Sight,
+  segments: readonly string[],
+): { scope: string; key: string } | undefined {
   const [root, first, second] = segments;
   if (root === "state" && first !== undefined && second !== undefined) {
     const scope = first === "self" ? sight.eyes.own : first;
@@ -60,7 +76,12 @@ function cellBehind(sight: Sight, segments: readonly string[]): { scope: string;
   return undefined;
 }
 
-function mayRead(room: Room, sight: Sight, segments: readonly string[], audience: Audience): boolean {
+function mayRead(
+  room: Room,
+  sight: Sight,
+  segments: readonly string[],
+  audience: Audience,
+): boolean {
   if (segments[0] !== "state" || segments[1] === undefined) return true;
   const scope = segments[1] === "self" ? sight.eyes.own : segments[1];
   return scope === undefined || canReadScope(room, audience.agent, audience.seesAll, scope);

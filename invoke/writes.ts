@@ -2,14 +2,16 @@
  * What the write templates of an action come to: per write the template is filled, authority and
  * CAS are checked, and the result is computed on the result of the one before.
  */
-import { operandName, modeOf, scopeDenied } from "../actions.ts";
+import { modeOf, operandName } from "../actions/schema.ts";
+import { scopeDenied } from "../actions/check.ts";
 import { type Acting } from "../auth.ts";
 import { mergePatch, versionOf } from "../canonical.ts";
 import { compile, toJson } from "../cel.ts";
 import { invalid, SyncError } from "../errors.ts";
 import { isKey, isScopeName } from "../input.ts";
 import { canReadScope, grantsOf, isPrivateScope } from "../policy.ts";
-import { asList, cellOf, type Room } from "../room.ts";
+import { asList, cellOf } from "../room/changes.ts";
+import type { Room } from "../room.ts";
 import { mustFitValue, mustNotCycle, mustStayWithinLimits } from "../rules.ts";
 import { plain, type Sight } from "../sight.ts";
 import { fill, fillName, type TemplateVars } from "../templates.ts";
@@ -81,9 +83,13 @@ class Plan {
     if (mode === "renew") return this.renew(scope, key, before);
     const operand = this.operand(template, mode, field);
     if (operand === undefined) {
-      throw new SyncError("missing_param", `"${field}" has no value: the parameter it is made of is missing.`, {
-        field: `${field}.${operandName(template, mode)}`,
-      });
+      throw new SyncError(
+        "missing_param",
+        `"${field}" has no value: the parameter it is made of is missing.`,
+        {
+          field: `${field}.${operandName(template, mode)}`,
+        },
+      );
     }
     const op = isRow ? "set" : mode === "value" ? "set" : mode;
     const value = this.resultOf(isRow ? "value" : mode, operand, before, scope, key);
@@ -173,12 +179,20 @@ class Plan {
   }
 
   /** The operand of a write: filled from its template, or computed. */
-  private operand(template: WriteTemplate, mode: ReturnType<typeof modeOf>, field: string): Json | undefined {
+  private operand(
+    template: WriteTemplate,
+    mode: ReturnType<typeof modeOf>,
+    field: string,
+  ): Json | undefined {
     const { vars, definition } = this.stage;
     if (template.expr) {
       const name = operandName(template, mode);
       const names = definition.params ? Object.keys(definition.params) : undefined;
-      const program = compile(template[name], { field: `${field}.${name}`, place: "action", params: names });
+      const program = compile(template[name], {
+        field: `${field}.${name}`,
+        place: "action",
+        params: names,
+      });
       try {
         return toJson(plain(this.stage.sight.evaluate(program)));
       } catch (error) {
@@ -242,7 +256,9 @@ class Plan {
       const spec = fill(template.timer, vars);
       timer = spec === undefined || spec === null ? undefined : arm(spec, `${field}.timer`, now);
     } else if (isReplaced) {
-      timer = timer && (timer.ms !== undefined || timer.ticks !== undefined) ? restart(timer, now) : undefined;
+      timer = timer && (timer.ms !== undefined || timer.ticks !== undefined)
+        ? restart(timer, now)
+        : undefined;
     }
     const named = template.enabled;
     const enabled = named === null ? undefined : named ?? (isReplaced ? undefined : before.enabled);
@@ -258,7 +274,9 @@ class Plan {
   }
 
   private checkHelpVersion(template: WriteTemplate, key: string, field: string): void {
-    const expected = template.if_version === undefined ? undefined : fill(template.if_version, this.stage.vars);
+    const expected = template.if_version === undefined
+      ? undefined
+      : fill(template.if_version, this.stage.vars);
     if (expected === undefined) {
       throw new SyncError("missing_param", "Writing help takes the version that `help` answered.", {
         field: `${field}.if_version`,
@@ -289,21 +307,34 @@ class Plan {
 /** Refuses a write to a scope that neither the action nor the invoker may write. Throws `scope_denied`. */
 function mustWriteTo(stage: Stage, scope: string, key: string): void {
   const { room, acting, definition } = stage;
-  if ((RESERVED_SCOPES as readonly string[]).includes(scope) && scope !== "_shared" && scope !== "_help") {
+  if (
+    (RESERVED_SCOPES as readonly string[]).includes(scope) && scope !== "_shared" &&
+    scope !== "_help"
+  ) {
     throw scopeDenied(scope, key, "The service keeps this scope for itself.");
   }
   if (!isScopeName(scope)) throw scopeDenied(scope, key, "It is no scope.");
   const isNarrowed = room.settings.vocabulary === "closed" && definition.standing === "participant";
   if (!isPrivateScope(scope)) {
     if (!isNarrowed) return;
-    throw scopeDenied(scope, key, "The vocabulary is closed: what a participant registers writes its own scope only.");
+    throw scopeDenied(
+      scope,
+      key,
+      "The vocabulary is closed: what a participant registers writes its own scope only.",
+    );
   }
   const actionGrants = isPrivateScope(definition.scope) ? grantsOf(room, definition.scope) : [];
-  const isActions = scope === definition.scope || actionGrants.includes(scope) || actionGrants.includes("*");
+  const isActions = scope === definition.scope || actionGrants.includes(scope) ||
+    actionGrants.includes("*");
   const invokerGrants = grantsOf(room, acting.agent);
-  const isInvokers = scope === acting.agent || invokerGrants.includes(scope) || invokerGrants.includes("*");
+  const isInvokers = scope === acting.agent || invokerGrants.includes(scope) ||
+    invokerGrants.includes("*");
   if (isActions || isInvokers || (acting.seesAll && room.agent(scope))) return;
-  throw scopeDenied(scope, key, `Neither the action ("${definition.scope}") nor "${acting.agent}" has authority over it.`);
+  throw scopeDenied(
+    scope,
+    key,
+    `Neither the action ("${definition.scope}") nor "${acting.agent}" has authority over it.`,
+  );
 }
 
 /** A stored entry as a refusal may show it: nothing of what the caller may not see. */
@@ -325,7 +356,9 @@ export function fitsVersion(entry: Entry | undefined, expected: Json): boolean {
   if (expected === "" || expected === 0 || expected === null) return entry === undefined;
   if (typeof expected === "string") return entry?.version === expected;
   if (typeof expected === "number") return entry?.revision === expected;
-  const seq = typeof expected === "object" && !Array.isArray(expected) ? (expected as JsonObject)["seq"] : undefined;
+  const seq = typeof expected === "object" && !Array.isArray(expected)
+    ? (expected as JsonObject)["seq"]
+    : undefined;
   return entry !== undefined && entry.seq === seq;
 }
 
@@ -365,7 +398,11 @@ export function cooldownWrite(stage: Stage): Write[] {
 }
 
 /** What placeholders stand for at an instant. */
-export function templateVars(room: Room, self: string, params: JsonObject, now: Millis): TemplateVars {
+export function templateVars(
+  room: Room,
+  self: string,
+  params: JsonObject,
+  now: Millis,
+): TemplateVars {
   return { params, self, now: iso(now), seq: room.head + 1 };
 }
-

@@ -29,7 +29,12 @@ export class TimerIndex {
   }
 
   /** Follows an entry's replacement. */
-  replace(cell: string, old: Entry | undefined, next: Entry | undefined, lease: Millis | undefined): void {
+  replace(
+    cell: string,
+    old: Entry | undefined,
+    next: Entry | undefined,
+    lease: Millis | undefined,
+  ): void {
     for (const timer of [old?.timer, old?.cooldown]) {
       if (timer) this.#armed--;
       if (timer?.tick_on !== undefined) this.drop(timer.tick_on, cell);

@@ -47,13 +47,20 @@ export function availabilityOf(
 function judgeGate(sight: Sight, definition: ActionDefinition, params: Json): Availability {
   const eyes = actionEyes(sight.room, definition.scope, sight.eyes.self);
   try {
-    const value = sight.as(eyes, sight.tracker, params).evaluate(programOf(definition.if!, "action"));
+    const value = sight.as(eyes, sight.tracker, params).evaluate(
+      programOf(definition.if!, "action"),
+    );
     if (value === true) return { available: true };
     return { available: false, reason: value === false ? "precondition_failed" : "cel_error" };
   } catch (error) {
     if (error instanceof CelTooExpensive) return { available: false, reason: "cel_error" };
     if (!(error instanceof CelError)) throw error;
-    if (error.path !== undefined && /^params\b/.test(error.path)) return { available: true, conditional: true };
-    return { available: false, reason: error.code === "missing" ? "precondition_failed" : "cel_error" };
+    if (error.path !== undefined && /^params\b/.test(error.path)) {
+      return { available: true, conditional: true };
+    }
+    return {
+      available: false,
+      reason: error.code === "missing" ? "precondition_failed" : "cel_error",
+    };
   }
 }

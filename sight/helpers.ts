@@ -15,7 +15,10 @@ export function callHelper(sight: Sight, name: string, args: readonly Value[]): 
   }
   const map = args[0];
   if (!(map instanceof EntriesMap)) {
-    throw new CelError("argument", `${name}() works on a scope, such as state._shared, or on views, agents, actions`);
+    throw new CelError(
+      "argument",
+      `${name}() works on a scope, such as state._shared, or on views, agents, actions`,
+    );
   }
   if (name === "top_n") return passing(sight, map, name, args, topN(map, numberArg(name, args[1])));
   const test = testOf(sight, name, args);
@@ -35,7 +38,9 @@ function passing(
   args: readonly Value[],
   keys: string[],
 ): Value {
-  const rest = args.slice(1).map((arg) => `, ${typeof arg === "string" ? JSON.stringify(arg) : String(arg)}`);
+  const rest = args.slice(1).map((arg) =>
+    `, ${typeof arg === "string" ? JSON.stringify(arg) : String(arg)}`
+  );
   sight.passVolatile(`${name}(${map.path}${rest.join("")})`, keys);
   return keys;
 }
@@ -49,7 +54,8 @@ function testOf(sight: Sight, name: string, args: readonly Value[]): Test {
     case "focus":
       return (map, key) => map.scoreAt(key) >= FOCUS_THRESHOLD;
     case "peripheral":
-      return (map, key) => map.scoreAt(key) >= ELIDE_THRESHOLD && map.scoreAt(key) < FOCUS_THRESHOLD;
+      return (map, key) =>
+        map.scoreAt(key) >= ELIDE_THRESHOLD && map.scoreAt(key) < FOCUS_THRESHOLD;
     case "elided":
       return (map, key) => map.scoreAt(key) < ELIDE_THRESHOLD;
     case "active":

@@ -4,7 +4,7 @@
  */
 import { CelMap, type Value } from "../cel.ts";
 import { grantsOf, isPrivateScope } from "../policy.ts";
-import { cellOf } from "../room.ts";
+import { cellOf } from "../room/changes.ts";
 import { velocityAt } from "../salience.ts";
 import type { Sight } from "../sight.ts";
 import { iso } from "../timers.ts";
@@ -65,7 +65,13 @@ export abstract class EntriesMap extends CelMap {
 }
 
 /** `_meta` of an entry, with all fields of the focus tier. */
-export function metaMap(sight: Sight, scope: string, key: string, entry: Entry, path: string): CelMap {
+export function metaMap(
+  sight: Sight,
+  scope: string,
+  key: string,
+  entry: Entry,
+  path: string,
+): CelMap {
   const members: Record<string, () => Value | undefined> = {
     revision: () => entry.revision,
     version: () => entry.version,
@@ -131,7 +137,9 @@ export class StateMap extends CelMap {
     this.sight.read(scopeCell("_agents"));
     const names = new Set<string>(["_shared"]);
     for (const name of room.scopes.keys()) if (eyes.canRead(name)) names.add(name);
-    const agents = grantsOf(room, eyes.self).includes("*") ? room.scopes.get("_agents")?.keys() ?? [] : [];
+    const agents = grantsOf(room, eyes.self).includes("*")
+      ? room.scopes.get("_agents")?.keys() ?? []
+      : [];
     for (const name of [...agents, ...(eyes.own === undefined ? [] : [eyes.own])]) names.add(name);
     return [...names].filter((name) => !isReservedRow(name)).sort();
   }
@@ -163,8 +171,12 @@ export class ScopeMap extends EntriesMap {
     if (isPrivateScope(this.scope)) this.sight.read(cellOf("_agents", this.scope));
     const scope = this.sight.room.scopes.get(this.scope);
     if (!scope) return [];
-    if (this.sight.room.gated.size === 0 && this.sight.room.timers.pending === 0) return scope.keys();
-    return scope.keys().filter((key) => this.sight.isThere(this.scope, key, scope.entries.get(key)!));
+    if (this.sight.room.gated.size === 0 && this.sight.room.timers.pending === 0) {
+      return scope.keys();
+    }
+    return scope.keys().filter((key) =>
+      this.sight.isThere(this.scope, key, scope.entries.get(key)!)
+    );
   }
   override get size(): number {
     return (this.keys() as readonly string[]).length;
@@ -222,7 +234,9 @@ export class AgentsMap extends EntriesMap {
   }
   entryAt(id: string): Entry | undefined {
     const entry = this.sight.entry("_agents", id);
-    return entry && (entry.value as unknown as AgentDefinition).left_at === undefined ? entry : undefined;
+    return entry && (entry.value as unknown as AgentDefinition).left_at === undefined
+      ? entry
+      : undefined;
   }
 }
 
@@ -268,7 +282,10 @@ export class ActionsMap extends EntriesMap {
       description: () => definition.description,
       scope: () => definition.scope,
     });
-    return new EntryMap(() => value, () => metaMap(this.sight, "_actions", id, entry, `actions.${id}`));
+    return new EntryMap(
+      () => value,
+      () => metaMap(this.sight, "_actions", id, entry, `actions.${id}`),
+    );
   }
   override has(id: string): boolean {
     return this.sight.entry("_actions", id) !== undefined;
@@ -322,7 +339,13 @@ function recentMessages(sight: Sight): Json {
     const { seq } = places[i]!;
     if (!isMessageThere(sight, seq)) continue;
     const entry = sight.room.get("_messages", String(seq))!;
-    recent.push({ seq, ts: iso(entry.firstAt), ...(entry.value as unknown as MessageBody) } as unknown as Json);
+    recent.push(
+      {
+        seq,
+        ts: iso(entry.firstAt),
+        ...(entry.value as unknown as MessageBody),
+      } as unknown as Json,
+    );
   }
   return recent.reverse();
 }

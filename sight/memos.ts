@@ -5,7 +5,7 @@
  * `presence:<agent>`, `unread:<agent>`, `scopes`.
  */
 import type { Json } from "../types.ts";
-import { splitCell } from "../room.ts";
+import { splitCell } from "../room/changes.ts";
 
 /** What an evaluation read, and whether its result can change by itself. */
 export class Tracker {

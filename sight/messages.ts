@@ -12,7 +12,9 @@ export function isMessageThere(sight: Sight, seq: number): boolean {
 export function isOpenFor(sight: Sight, seq: number): boolean {
   const message = sight.room.message(seq);
   if (!message || message.kind !== "task" || message.claimed_by) return false;
-  if (message.to !== undefined && sight.eyes.self !== "admin" && !message.to.includes(sight.eyes.self)) {
+  if (
+    message.to !== undefined && sight.eyes.self !== "admin" && !message.to.includes(sight.eyes.self)
+  ) {
     return false;
   }
   return isMessageThere(sight, seq);
@@ -31,7 +33,7 @@ export function messageCounts(sight: Sight): MessageCounts {
   const { places } = room.messages;
   const someHidden = room.gated.size > 0;
   let count = someHidden ? 0 : places.length;
-  if (someHidden) for (const { seq } of places) if (isMessageThere(sight, seq)) count++;
+  if (someHidden) { for (const { seq } of places) if (isMessageThere(sight, seq)) count++; }
   if (!sight.scorer.isAgent) return { count, unread: 0, directed_unread: 0 };
   let unread = 0, directed = 0;
   const cursor = sight.live.presence.get(eyes.self)?.read ?? 0;

@@ -20,7 +20,9 @@ export function metaOf(
 ): JsonObject {
   const updated_at = iso(entry.updatedAt);
   if (tier === "elided" && !shown) {
-    const expand = `?expand=${encodeURIComponent(`${scope === sight.eyes.own ? "self" : scope}.${key}`)}`;
+    const expand = `?expand=${
+      encodeURIComponent(`${scope === sight.eyes.own ? "self" : scope}.${key}`)
+    }`;
     return { score, revision: entry.revision, updated_at, elided: true, expand };
   }
   if (tier !== "focus") {

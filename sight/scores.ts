@@ -1,6 +1,6 @@
 /** Salience for one reader at one instant: `salience.ts` fed with what the room keeps. */
 import type { Program } from "../cel.ts";
-import { cellOf } from "../room.ts";
+import { cellOf } from "../room/changes.ts";
 import {
   decay,
   ELIDE_THRESHOLD,
@@ -30,7 +30,11 @@ export class Scorer {
   #contests: Map<string, boolean> | undefined;
   readonly #seen: number;
 
-  constructor(private readonly live: LiveRoom, private readonly reader: string, private readonly now: Millis) {
+  constructor(
+    private readonly live: LiveRoom,
+    private readonly reader: string,
+    private readonly now: Millis,
+  ) {
     this.#seen = live.presence.get(reader)?.seen ?? 0;
   }
 
@@ -97,7 +101,9 @@ export class Scorer {
     const exact = new Set<string>(), scopes = new Set<string>();
     for (const program of [...this.ownViews(), ...this.live.openWaits(this.reader)]) {
       for (const ref of program.refs) {
-        if (ref.root === "views" && typeof ref.path[0] === "string") exact.add(cellOf("_views", ref.path[0]));
+        if (ref.root === "views" && typeof ref.path[0] === "string") {
+          exact.add(cellOf("_views", ref.path[0]));
+        }
         if (ref.root !== "state" || typeof ref.path[0] !== "string") continue;
         const scope = ref.path[0] === "self" ? this.reader : ref.path[0];
         if (typeof ref.path[1] === "string") exact.add(cellOf(scope, ref.path[1]));

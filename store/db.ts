@@ -48,7 +48,9 @@ export class Db {
 
   /** All statements in one transaction, or none. Throws `store_busy`, `unavailable`. */
   async batch(statements: readonly Statement[]): Promise<Row[][]> {
-    const results = await this.retrying(() => this.client.batch(statements as InStatement[], "write"));
+    const results = await this.retrying(() =>
+      this.client.batch(statements as InStatement[], "write")
+    );
     return results.map((result) => result.rows);
   }
 
@@ -102,7 +104,8 @@ function isBusy(error: unknown): boolean {
 export function isContentError(error: unknown): boolean {
   const cause = (error as { cause?: unknown } | null)?.cause;
   const code = codeOf(cause);
-  return code.startsWith("SQLITE_CONSTRAINT") || code === "SQLITE_TOOBIG" || code === "SQLITE_ERROR" ||
+  return code.startsWith("SQLITE_CONSTRAINT") || code === "SQLITE_TOOBIG" ||
+    code === "SQLITE_ERROR" ||
     code === "SQLITE_MISMATCH";
 }
 

@@ -2,7 +2,8 @@
  * The SQL of people: passkeys, ceremonies, sessions and recovery codes. Secrets are known here
  * by their hashes only.
  */
-import type { SideStatement, Store } from "../store.ts";
+import type { SideStatement } from "./rows.ts";
+import type { Store } from "../store.ts";
 import type { Millis } from "../types.ts";
 import type { Row } from "./db.ts";
 import { once } from "./security.ts";
@@ -94,7 +95,12 @@ export async function usePasskey(
 }
 
 /** Names a user's passkey. */
-export async function renamePasskey(store: Store, user: string, id: string, name: string): Promise<boolean> {
+export async function renamePasskey(
+  store: Store,
+  user: string,
+  id: string,
+  name: string,
+): Promise<boolean> {
   const [rows] = await store.run([{
     sql: "UPDATE passkey SET name = :name WHERE id = :id AND user = :user RETURNING id",
     args: { id, user, name },
@@ -181,7 +187,12 @@ export async function takeChallenge(
     args: { hash, purpose, now },
   }]);
   const row = rows?.[0];
-  return row && { challenge: String(row["challenge"]), user: text(row["user"]), username: text(row["username"]) };
+  return row &&
+    {
+      challenge: String(row["challenge"]),
+      user: text(row["user"]),
+      username: text(row["username"]),
+    };
 }
 
 /** A session's row. */
@@ -275,7 +286,8 @@ export async function endSessions(
   const id = "id" in which ? which.id : null;
   const but = "butHash" in which ? which.butHash : null;
   const [rows] = await store.run([{
-    sql: `DELETE FROM session WHERE user = :user AND (:id IS NULL OR id = :id) AND (:but IS NULL OR hash <> :but)
+    sql:
+      `DELETE FROM session WHERE user = :user AND (:id IS NULL OR id = :id) AND (:but IS NULL OR hash <> :but)
       RETURNING id`,
     args: { user, id, but },
   }]);
@@ -300,7 +312,12 @@ export async function replaceRecoveryCodes(
 }
 
 /** Adds one recovery code to a user's. */
-export async function addRecoveryCode(store: Store, user: string, hash: string, at: Millis): Promise<void> {
+export async function addRecoveryCode(
+  store: Store,
+  user: string,
+  hash: string,
+  at: Millis,
+): Promise<void> {
   await store.run([{
     sql: "INSERT INTO recovery_code (hash, user, created_at) VALUES (:hash, :user, :at)",
     args: { hash, user, at },
@@ -340,7 +357,8 @@ export async function useRecoveryCode(
     { sql: "DELETE FROM session WHERE user = :user", args: { user: session.user } },
     insertSession(session),
   ], {
-    sql: "UPDATE recovery_code SET used_at = :at WHERE hash = :hash AND used_at IS NULL RETURNING user",
+    sql:
+      "UPDATE recovery_code SET used_at = :at WHERE hash = :hash AND used_at IS NULL RETURNING user",
     args: { hash, at },
   });
   return row !== undefined;

@@ -2,7 +2,8 @@
  * The SQL of the authorization server: device codes, clients, authorization codes and the
  * requests that were answered. Secrets are known here by their hashes only.
  */
-import type { SideStatement, Store } from "../store.ts";
+import type { SideStatement } from "./rows.ts";
+import type { Store } from "../store.ts";
 import type { Millis } from "../types.ts";
 import type { Row } from "./db.ts";
 import { type Guard, once } from "./security.ts";
@@ -31,7 +32,8 @@ export interface DeviceRow {
   readonly expiresAt: Millis;
 }
 
-const DEVICE_COLUMNS = `hash, user_hash, client, client_name, asked, explicit, resource, status, user, granted,
+const DEVICE_COLUMNS =
+  `hash, user_hash, client, client_name, asked, explicit, resource, status, user, granted,
   interval_ms, polled_at, created_at, expires_at`;
 
 function deviceRow(row: Row): DeviceRow {
@@ -78,7 +80,9 @@ export async function insertDevice(store: Store, d: DeviceRow): Promise<boolean>
 
 /** A device's request by the hash of its device code. */
 export async function findDevice(store: Store, hash: string): Promise<DeviceRow | undefined> {
-  const rows = await store.db.all(`SELECT ${DEVICE_COLUMNS} FROM device_code WHERE hash = :hash`, { hash });
+  const rows = await store.db.all(`SELECT ${DEVICE_COLUMNS} FROM device_code WHERE hash = :hash`, {
+    hash,
+  });
   return rows[0] && deviceRow(rows[0]);
 }
 
@@ -97,7 +101,12 @@ export async function findPendingDevice(
 }
 
 /** Notes a poll, and the interval from now on. */
-export async function notePoll(store: Store, hash: string, at: Millis, intervalMs: number): Promise<void> {
+export async function notePoll(
+  store: Store,
+  hash: string,
+  at: Millis,
+  intervalMs: number,
+): Promise<void> {
   await store.run([{
     sql: "UPDATE device_code SET polled_at = :at, interval_ms = :intervalMs WHERE hash = :hash",
     args: { hash, at, intervalMs },
@@ -115,7 +124,13 @@ export async function answerDevice(
   const [rows] = await store.run([{
     sql: `UPDATE device_code SET status = :status, user = :user, granted = :granted
       WHERE user_hash = :user_hash AND status = 'pending' AND expires_at > :now RETURNING hash`,
-    args: { user_hash: userHash, user, granted, now, status: granted === null ? "denied" : "approved" },
+    args: {
+      user_hash: userHash,
+      user,
+      granted,
+      now,
+      status: granted === null ? "denied" : "approved",
+    },
   }]);
   return (rows ?? []).length > 0;
 }
@@ -249,7 +264,8 @@ export async function useCode(
   now: Millis,
 ): Promise<boolean> {
   const guard: Guard = {
-    sql: "EXISTS (SELECT 1 FROM oauth_code WHERE hash = :code_hash AND used_at IS NULL AND expires_at > :code_now)",
+    sql:
+      "EXISTS (SELECT 1 FROM oauth_code WHERE hash = :code_hash AND used_at IS NULL AND expires_at > :code_now)",
     args: { code_hash: hash, code_now: now },
   };
   const row = await once(store, guard, statements, {

@@ -2,7 +2,8 @@
  * The SQL that the identity flows share: the single use of a secret, the server's key, a
  * user's security events, and the rooms a user belongs to.
  */
-import type { SideStatement, Store } from "../store.ts";
+import type { SideStatement } from "./rows.ts";
+import type { Store } from "../store.ts";
 import type { Millis, Role } from "../types.ts";
 import type { Row } from "./db.ts";
 
@@ -23,7 +24,10 @@ export async function once(
   consume: SideStatement,
 ): Promise<Row | undefined> {
   const results = await store.run([
-    ...statements.map((s) => ({ sql: `${s.sql} AND ${guard.sql}`, args: { ...s.args, ...guard.args } })),
+    ...statements.map((s) => ({
+      sql: `${s.sql} AND ${guard.sql}`,
+      args: { ...s.args, ...guard.args },
+    })),
     consume,
   ]);
   return results.at(-1)?.[0];
@@ -32,7 +36,10 @@ export async function once(
 /** The key the service signs its links with; the first caller's proposal is kept. */
 export async function keepServerKey(store: Store, proposal: string): Promise<string> {
   const results = await store.run([
-    { sql: "INSERT OR IGNORE INTO server_key (name, value) VALUES ('links', :proposal)", args: { proposal } },
+    {
+      sql: "INSERT OR IGNORE INTO server_key (name, value) VALUES ('links', :proposal)",
+      args: { proposal },
+    },
     { sql: "SELECT value FROM server_key WHERE name = 'links'", args: {} },
   ]);
   return String(results[1]![0]!["value"]);
@@ -46,10 +53,16 @@ export interface EventRow {
 }
 
 /** Notes a security event and forgets the user's oldest ones beyond `keep`. */
-export async function insertEvent(store: Store, user: string, event: EventRow, keep: number): Promise<void> {
+export async function insertEvent(
+  store: Store,
+  user: string,
+  event: EventRow,
+  keep: number,
+): Promise<void> {
   await store.run([
     {
-      sql: "INSERT INTO security_event (user, at, kind, detail) VALUES (:user, :at, :kind, :detail)",
+      sql:
+        "INSERT INTO security_event (user, at, kind, detail) VALUES (:user, :at, :kind, :detail)",
       args: { user, at: event.at, kind: event.kind, detail: JSON.stringify(event.detail) },
     },
     {
@@ -84,7 +97,11 @@ export interface MemberRoom {
 }
 
 /** The living rooms a user has a role in, by name, and their agents; or those of them that are named. */
-export async function listMemberRooms(store: Store, user: string, ids?: readonly string[]): Promise<MemberRoom[]> {
+export async function listMemberRooms(
+  store: Store,
+  user: string,
+  ids?: readonly string[],
+): Promise<MemberRoom[]> {
   const rows = await store.db.all(
     `SELECT r.id, r.uid, coalesce(m.label, r.label) AS label, m.role,
         (SELECT json_group_array(json_array(e.key, e.value->>'owner')) FROM entry AS e

@@ -1,5 +1,6 @@
 /** The SQL of tokens, roles and embodiments. Secrets are known here by their hashes only. */
-import type { SideStatement, Store } from "../store.ts";
+import type { SideStatement } from "./rows.ts";
+import type { Store } from "../store.ts";
 import type { Millis, Role } from "../types.ts";
 import type { Row } from "./db.ts";
 
@@ -118,9 +119,15 @@ export function revokeRoomGrants(
 }
 
 /** Gives a user a role in a room. */
-export function upsertRole(room: string, user: string, role: Role, label: string | null): SideStatement {
+export function upsertRole(
+  room: string,
+  user: string,
+  role: Role,
+  label: string | null,
+): SideStatement {
   return {
-    sql: `INSERT OR REPLACE INTO role (room, user, role, label) SELECT :room, :user, :role, :label WHERE true`,
+    sql:
+      `INSERT OR REPLACE INTO role (room, user, role, label) SELECT :room, :user, :role, :label WHERE true`,
     args: { room, user, role, label },
   };
 }
@@ -131,7 +138,12 @@ export function updateScope(id: string, scope: string): SideStatement {
 }
 
 /** Notes that a grant has joined or embodied an agent. */
-export function insertEmbodiment(grant: string, room: string, agent: string, since: Millis): SideStatement {
+export function insertEmbodiment(
+  grant: string,
+  room: string,
+  agent: string,
+  since: Millis,
+): SideStatement {
   return {
     sql: `INSERT OR REPLACE INTO embodiment (grant_id, room, agent, since)
       SELECT :grant, :room, :agent, :since WHERE true`,
@@ -141,7 +153,10 @@ export function insertEmbodiment(grant: string, room: string, agent: string, sin
 
 /** Ends every embodiment of an agent. */
 export function deleteEmbodiments(room: string, agent: string): SideStatement {
-  return { sql: "DELETE FROM embodiment WHERE room = :room AND agent = :agent", args: { room, agent } };
+  return {
+    sql: "DELETE FROM embodiment WHERE room = :room AND agent = :agent",
+    args: { room, agent },
+  };
 }
 
 /** The grant behind a secret. */
@@ -202,7 +217,9 @@ export async function findUser(
   store: Store,
   username: string,
 ): Promise<{ id: string; username: string } | undefined> {
-  const rows = await store.db.all("SELECT id, username FROM user WHERE username = :username", { username });
+  const rows = await store.db.all("SELECT id, username FROM user WHERE username = :username", {
+    username,
+  });
   return rows[0] && { id: String(rows[0]["id"]), username: String(rows[0]["username"]) };
 }
 
@@ -216,8 +233,13 @@ export function insertUser(id: string, username: string, at: Millis): SideStatem
 }
 
 /** The agents a grant has joined or embodied: room uid and agent. */
-export async function findEmbodiments(store: Store, grant: string): Promise<{ room: string; agent: string }[]> {
-  const rows = await store.db.all("SELECT room, agent FROM embodiment WHERE grant_id = :grant", { grant });
+export async function findEmbodiments(
+  store: Store,
+  grant: string,
+): Promise<{ room: string; agent: string }[]> {
+  const rows = await store.db.all("SELECT room, agent FROM embodiment WHERE grant_id = :grant", {
+    grant,
+  });
   return rows.map((row) => ({ room: String(row["room"]), agent: String(row["agent"]) }));
 }
 
@@ -242,7 +264,10 @@ export async function listGrants(store: Store, user: string): Promise<GrantRow[]
 
 /** A grant by its id. */
 export async function findGrant(store: Store, id: string): Promise<GrantRow | undefined> {
-  const rows = await store.db.all(`SELECT ${GRANT_COLUMNS} FROM token_grant AS g WHERE g.id = :id`, { id });
+  const rows = await store.db.all(
+    `SELECT ${GRANT_COLUMNS} FROM token_grant AS g WHERE g.id = :id`,
+    { id },
+  );
   return rows[0] && grantRow(rows[0]);
 }
 
@@ -280,7 +305,12 @@ export async function listMembers(
 }
 
 /** Changes a member's role, unless that would leave the room without an owner. */
-export async function changeRole(store: Store, room: string, user: string, role: Role): Promise<boolean> {
+export async function changeRole(
+  store: Store,
+  room: string,
+  user: string,
+  role: Role,
+): Promise<boolean> {
   const [rows] = await store.run([{
     sql: `UPDATE role SET role = :role WHERE room = :room AND user = :user
       AND (:role = 'owner' OR role <> 'owner'
@@ -291,7 +321,12 @@ export async function changeRole(store: Store, room: string, user: string, role:
 }
 
 /** Removes a member, unless it is the last owner, and revokes its tokens about the room. */
-export async function removeMember(store: Store, room: string, user: string, at: Millis): Promise<boolean> {
+export async function removeMember(
+  store: Store,
+  room: string,
+  user: string,
+  at: Millis,
+): Promise<boolean> {
   const [rows] = await store.run([
     {
       sql: `DELETE FROM role WHERE room = :room AND user = :user
@@ -300,7 +335,8 @@ export async function removeMember(store: Store, room: string, user: string, at:
       args: { room, user },
     },
     {
-      sql: `UPDATE token_grant SET revoked_at = :at WHERE room = :room AND user = :user AND revoked_at IS NULL
+      sql:
+        `UPDATE token_grant SET revoked_at = :at WHERE room = :room AND user = :user AND revoked_at IS NULL
         AND NOT EXISTS (SELECT 1 FROM role WHERE room = :room AND user = :user)`,
       args: { room, user, at },
     },
@@ -351,7 +387,8 @@ export async function rotateSecret(
       args: { grant, ends: grantEndsAt, used_hash: hash },
     },
     {
-      sql: "UPDATE token_secret SET used_at = :now WHERE hash = :hash AND used_at IS NULL RETURNING hash",
+      sql:
+        "UPDATE token_secret SET used_at = :now WHERE hash = :hash AND used_at IS NULL RETURNING hash",
       args: { hash, now },
     },
   ]);

@@ -10,10 +10,9 @@ const PLACES = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/goog
 /** Starts it. */
 export async function launchChromium(): Promise<Browser> {
   const named = process.env["CHROMIUM"] ?? PLACES.find((path) => existsSync(path));
-  if (named) return await playwright.launch({ executablePath: named, args: ["--no-sandbox"] });
-  const { default: packed } = await import("@sparticuz/chromium");
-  const executablePath = await packed.executablePath();
-  return await playwright.launch({ executablePath, args: [...packed.args, "--no-sandbox"] });
+  // The packed one's own arguments are left out: they turn web security off.
+  const executablePath = named ?? await (await import("@sparticuz/chromium")).default.executablePath();
+  return await playwright.launch({ executablePath, args: ["--no-sandbox"] });
 }
 
 /** Gives a page a virtual authenticator that always says yes; its id, to take it away again. */

@@ -2,12 +2,18 @@
  * The service as tests meet it: the real app on a real libSQL file in a folder of its own, and a
  * clock that stands still until it is told to go on. `startService` is all most tests need.
  */
+import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { firstDifference } from "../audit.ts";
 import { readConfig } from "../config.ts";
-import { type Clock, SYSTEM_CLOCK } from "../engine.ts";
+import { hotFromRows } from "../engine/rows.ts";
+import { type Clock, SYSTEM_CLOCK } from "../engine/types.ts";
 import { createService, type Service } from "../main.ts";
+import { findUser, insertUser, upsertRole } from "../store/tokens.ts";
+import { mint } from "../tokens.ts";
+import type { Role } from "../types.ts";
 
 export { SYSTEM_CLOCK };
 
@@ -205,8 +211,59 @@ export async function makeRoom(
   return { id, admin, view, agents: tokens };
 }
 
+/** Makes sure there is a user of this name, with these roles by room id; answers its id. */
+export async function makeUser(
+  on: TestService,
+  username: string,
+  roles: Readonly<Record<string, Role>> = {},
+): Promise<string> {
+  const { store, engine, clock } = partsOf(on);
+  await store.run([insertUser(randomUUID(), username, clock.now())]);
+  const { id } = (await findUser(store, username))!;
+  for (const [room, role] of Object.entries(roles)) {
+    const hot = await engine.find(room);
+    await store.run([upsertRole(hot.room.uid, id, role, null)]);
+  }
+  on.service.deps.auth.forget();
+  return id;
+}
+
+/** Mints a `tok_` for a user, as the operator would. */
+export async function userToken(
+  on: TestService,
+  username: string,
+  scope: string,
+  days = 30,
+): Promise<string> {
+  const { store, clock } = partsOf(on);
+  const user = await makeUser(on, username);
+  const minted = mint(
+    { kind: "tok", scope, user, label: username, expiresIn: days * 86_400_000 },
+    clock.now(),
+  );
+  await store.run(minted.statements);
+  return minted.token;
+}
+
+function partsOf(on: TestService) {
+  const { store, engine } = on.service;
+  return { store, engine, clock: engine.clock };
+}
+
 /** Throws unless the room's log is whole and folds to its live state, in memory and in the tables. */
-export async function mustVerify(on: TestService, room: TestRoom): Promise<void> {
+export async function mustVerify(
+  on: TestService,
+  room: Pick<TestRoom, "id" | "admin">,
+): Promise<void> {
   const reply = await on.call("GET", `/rooms/${room.id}/verify`, { token: room.admin });
   if (reply.status !== 200 || reply.body.ok !== true) throw new Error(`verify: ${reply.text}`);
+  const { store, engine } = on.service;
+  const hot = await engine.find(room.id);
+  const row = await store.findRoom(room.id);
+  const tables = hotFromRows(await store.loadRoom(row!, 0), 0).room;
+  const difference = firstDifference(hot.room, tables);
+  if (difference !== undefined) throw new Error(`the tables differ from the fold at ${difference}`);
+  if (tables.head !== hot.room.head || tables.hash !== hot.room.hash) {
+    throw new Error("the tables' head differs");
+  }
 }

@@ -181,7 +181,7 @@ Deno.test({
 
     await t.step("adds another passkey, but not twice on one device", async () => {
       await press(page, "Add a passkey");
-      await new Promise((r) => setTimeout(r, 500)); console.log(await page.textContent('#status'));
+      await page.waitForSelector("#status:has-text('already holds')");
     });
 
     await t.step("recovers with a code on a new device", async () => {

@@ -1,5 +1,8 @@
 /** `/tokens`: mint, list, change, revoke, refresh; and what a narrow token cannot. */
 import assert from "node:assert/strict";
+import { carryOut, parseOrder } from "../bin/token.ts";
+import { note } from "../oauth/audit.ts";
+import { sweepIdentity } from "../oauth/sweep.ts";
 import { mint } from "../tokens.ts";
 import { Browser, signedIn, World } from "./identity_world.ts";
 
@@ -333,5 +336,87 @@ Deno.test("Bodies of the wrong shape are 400 and name the field", async () => {
   }
   const big = await browser.call("/tokens", { scope: "", label: "x".repeat(70_000) });
   assert.equal(big.body.error, "too_large");
+  await world.close();
+});
+
+Deno.test("A token made for another resource opens nothing here, nor does what was minted from it", async () => {
+  const { world, browser } = await signedIn();
+  const plant = async (resource: string | null, parent: string | null = null) => {
+    const made = mint({ kind: "tok", scope: "rooms:*", user: browser.user.id, resource, parent }, world.now);
+    await world.store.run(made.statements);
+    return made;
+  };
+  const foreign = await plant("https://other.example/mcp");
+  const lookalike = await plant(`${world.deps.config.origin}.evil.example`);
+  const child = await plant(null, foreign.grant.id);
+  for (const { token } of [foreign, lookalike, child]) assert.equal(await isAlive(world, token), false);
+  for (const resource of [null, world.deps.config.origin, `${world.deps.config.origin}/mcp`]) {
+    assert.equal(await isAlive(world, (await plant(resource)).token), true, String(resource));
+  }
+  await world.close();
+});
+
+Deno.test("Sweeping forgets what has expired and nothing else; a late replay still ends its family", async () => {
+  const { world, browser } = await signedIn();
+  const family = await minted(browser, { scope: "rooms:*", with_refresh: true });
+  const year = await minted(browser, { scope: "rooms:*", expires_in: 31_536_000 });
+  await browser.ask("/webauthn/login/options", { json: {} });
+  await world.ask("/auth/device", { json: {} });
+  const refresh = (secret: string) => world.ask("/tokens/refresh", { json: { refresh_token: secret } });
+  world.now += DAY;
+  const next = (await refresh(family.refresh_token!)).body;
+  await sweepIdentity(world.store, world.now);
+  assert.deepEqual([await world.count("challenge"), await world.count("session")], [0, 0]);
+  assert.equal(await isAlive(world, next.access_token), true);
+  assert.equal((await refresh(family.refresh_token!)).status, 400, "the used one is still known");
+  assert.equal(await isAlive(world, next.access_token), false, "and its coming again ended the family");
+  world.now += 61 * DAY;
+  await sweepIdentity(world.store, world.now);
+  assert.equal(await world.count("device_code"), 0);
+  assert.equal(await world.count("token_secret"), 1, "the long-lived token's");
+  assert.equal(await isAlive(world, year.token), true);
+  await world.close();
+});
+
+Deno.test("The operator mints a token beside a running server; it works at once", async () => {
+  const { world } = await signedIn("alice");
+  const order = parseOrder(["--user", "Alice", "--scope", "create_rooms rooms:x", "--days", "1"]);
+  const made = await carryOut(world.store, order, world.now);
+  assert.equal(made.lines.length, 1);
+  assert.match(made.warnings[0]!, /"x"/);
+  assert.equal(await isAlive(world, made.lines[0]!), true);
+  world.now += DAY;
+  assert.equal(await isAlive(world, made.lines[0]!), false);
+  const fresh = await carryOut(world.store, parseOrder(["--user", "bob", "--scope", "rooms:*", "--refresh"]), world.now);
+  assert.equal(fresh.lines.length, 2);
+  assert.equal((await world.ask("/tokens/refresh", { json: { refresh_token: fresh.lines[1] } })).status, 200);
+  const recovered = await carryOut(world.store, parseOrder(["--user", "bob", "--recover"]), world.now);
+  assert.equal((await world.ask("/recover", { json: { code: recovered.lines[0] } })).status, 200);
+  const bad = [[], ["--user", "x"], ["--scope", ""], ["--user", "a b", "--scope", ""], ["--user", "a", "--scope", "", "--days", "0"]];
+  for (const args of bad) assert.throws(() => parseOrder(args), /not valid/, args.join(" "));
+  await assert.rejects(carryOut(world.store, parseOrder(["--user", "a", "--scope", "all"]), world.now), /not valid/);
+  await world.close();
+});
+
+Deno.test("The security log tells what happened and never a secret; the oldest events go first", async () => {
+  const { world, browser } = await signedIn();
+  const made = await minted(browser, { scope: "rooms:*", with_refresh: true });
+  await browser.call("/tokens", { scope: "rooms:zzz" });
+  await world.ask("/tokens", { token: made.token, json: { scope: "create_rooms" } });
+  await browser.login({ signature: "broken" });
+  await browser.call(`/tokens/${made.id}`, {}, "DELETE");
+  const rows = await world.store.db.all("SELECT kind, detail FROM security_event ORDER BY id");
+  assert.deepEqual(rows.map((row) => row["kind"]), [
+    "registered",
+    "token_minted",
+    "token_refused",
+    "token_refused",
+    "sign_in_refused",
+    "token_revoked",
+  ]);
+  const text = JSON.stringify(rows);
+  for (const secret of [made.token, made.refresh_token!, browser.csrf]) assert.equal(text.includes(secret), false);
+  for (let i = 0; i < 510; i++) await note(world.deps, browser.user.id, "signed_in");
+  assert.equal(await world.count("security_event"), 500);
   await world.close();
 });

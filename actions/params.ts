@@ -1,0 +1,93 @@
+/** Checks an invocation's parameters against their schema. */
+import { versionOf } from "../canonical.ts";
+import { SyncError } from "../errors.ts";
+import { nearest } from "../input.ts";
+import type { Json, JsonObject, ParamSpec } from "../types.ts";
+
+/** The actual type of a value, in the words of a parameter's schema. */
+function actualType(value: Json): string {
+  if (value === null) return "null";
+  if (Array.isArray(value)) return "array";
+  if (typeof value === "number") return Number.isInteger(value) ? "integer" : "number";
+  return typeof value;
+}
+
+/** Checks one parameter's value. Throws `invalid_param_type`, `invalid_param`. */
+export function checkParam(name: string, value: Json, spec: ParamSpec): void {
+  const { type } = spec;
+  if (type !== undefined && type !== "any") {
+    const actual = actualType(value);
+    if (actual !== type && !(type === "number" && actual === "integer")) {
+      throw new SyncError("invalid_param_type", `The parameter "${name}" is not of type ${type}.`, {
+        param: name,
+        expected: type,
+        actual,
+      });
+    }
+  }
+  const refuse = (allowed: Json): never => {
+    throw new SyncError(
+      "invalid_param",
+      `The parameter "${name}" has a value that is not allowed.`,
+      {
+        param: name,
+        value,
+        allowed,
+      },
+    );
+  };
+  if (spec.enum && !spec.enum.some((member) => versionOf(member) === versionOf(value))) {
+    refuse([...spec.enum]);
+  }
+  if (typeof value === "number") {
+    const { minimum, maximum } = spec;
+    const isWithin = (minimum === undefined || value >= minimum) &&
+      (maximum === undefined || value <= maximum);
+    if (!isWithin) {
+      refuse({
+        ...(minimum === undefined ? {} : { minimum }),
+        ...(maximum === undefined ? {} : { maximum }),
+      });
+    }
+  }
+  if (spec.items && Array.isArray(value)) {
+    value.forEach((item, i) => checkParam(`${name}[${i}]`, item, spec.items!));
+  }
+}
+
+/** The parameters an invocation runs with: checked, defaults filled in. */
+export function checkInvocationParams(
+  specs: Readonly<Record<string, ParamSpec>> | undefined,
+  given: JsonObject,
+): JsonObject {
+  if (!specs) return given;
+  for (const name of Object.keys(given)) {
+    if (Object.hasOwn(specs, name)) continue;
+    throw new SyncError("unknown_param", `There is no parameter "${name}".`, {
+      param: name,
+      params: Object.keys(specs),
+      nearest: nearest(name, Object.keys(specs)),
+    });
+  }
+  const params: JsonObject = {};
+  for (const [name, spec] of Object.entries(specs)) {
+    const value = Object.hasOwn(given, name) ? given[name] : spec.default;
+    if (value === undefined) {
+      if (spec.required) throw missingParam(name, specs);
+      continue;
+    }
+    checkParam(name, value, spec);
+    params[name] = value;
+  }
+  return params;
+}
+
+function missingParam(name: string, specs: Readonly<Record<string, ParamSpec>>): SyncError {
+  const { type, description } = specs[name]!;
+  return new SyncError("missing_param", `The parameter "${name}" is missing.`, {
+    param: name,
+    ...(type === undefined ? {} : { expected: type }),
+    ...(description === undefined ? {} : { description }),
+    example: { params: { [name]: "…" } },
+  });
+}

@@ -1,0 +1,38 @@
+/** The live data of agents, beside the log: status and signs of life. */
+import type { Acting } from "../auth.ts";
+import type { Engine } from "../engine.ts";
+import type { HotRoom } from "../engine/hot.ts";
+import type { AgentStatus, Millis } from "../types.ts";
+
+/** Notes a sign of life: turns `idle` to `active`; nothing for `done`, for borrowed eyes or for nobody. */
+export function heartbeat(engine: Engine, hot: HotRoom, acting: Acting, now: Millis): void {
+  if (acting.agent === "" || acting.agent === "admin" || acting.isBorrowed) return;
+  const presence = hot.presenceOf(acting.agent, now);
+  if (presence.status === "done") return;
+  const wasStale = now - presence.lastHeartbeat >= HEARTBEAT_SHOWN_MS;
+  const wasIdle = presence.status === "idle";
+  if (!wasStale && !wasIdle) {
+    presence.lastHeartbeat = now;
+    return;
+  }
+  presence.lastHeartbeat = now;
+  if (wasIdle) presence.status = "active";
+  engine.presenceChanged(hot, acting.agent);
+}
+
+/** A heartbeat is told to waits and streams at most once in this time. */
+const HEARTBEAT_SHOWN_MS = 10_000;
+
+/** Sets what an agent says of itself; no record. */
+export function setStatus(
+  engine: Engine,
+  hot: HotRoom,
+  agent: string,
+  status: AgentStatus,
+  now: Millis,
+): void {
+  const presence = hot.presenceOf(agent, now);
+  presence.status = status;
+  presence.lastHeartbeat = now;
+  engine.presenceChanged(hot, agent);
+}

@@ -1,0 +1,55 @@
+/** Requests with an Idempotency-Key: known again for a day, also while the first one is under way. */
+import { SyncError } from "../errors.ts";
+import { IDEMPOTENCY_MS } from "../limits.ts";
+import type { Store } from "../store.ts";
+import type { Millis } from "../types.ts";
+import type { HotRoom, Idempotent } from "./hot.ts";
+import type { IdempotencyKey, Outcome } from "./types.ts";
+
+/** Notes a request; the answer tells which record it became, or that it became none. */
+export function remember(
+  hot: HotRoom,
+  idem: IdempotencyKey,
+  now: Millis,
+): (seq: number | undefined) => void {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const known: Idempotent = { digest: idem.digest, ts: now, ended: promise };
+  hot.idempotent.set(idem.key, known);
+  return (seq) => {
+    if (seq === undefined) hot.idempotent.delete(idem.key);
+    else known.seq = seq;
+    resolve();
+  };
+}
+
+/** The outcome of an earlier request with this key. Throws `idempotency_key_reused`. */
+export async function knownOutcome<T>(
+  store: Store,
+  hot: HotRoom,
+  idem: IdempotencyKey,
+  now: Millis,
+): Promise<Outcome<T> | undefined> {
+  for (
+    let known = hot.idempotent.get(idem.key);
+    known;
+    known = hot.idempotent.get(idem.key)
+  ) {
+    if (known.ts + IDEMPOTENCY_MS <= now) {
+      hot.idempotent.delete(idem.key);
+      return undefined;
+    }
+    if (known.digest !== idem.digest) {
+      throw new SyncError(
+        "idempotency_key_reused",
+        "This Idempotency-Key was used with another body.",
+        { hint: "Use a fresh key for a new request, and the same body when repeating one." },
+      );
+    }
+    await known.ended;
+    if (known.seq === undefined) continue;
+    const reply = await store.readReply(hot.room.uid, known.seq);
+    if (reply === undefined) return undefined;
+    return { reply: JSON.parse(reply) as T, seq: known.seq, replayed: true };
+  }
+  return undefined;
+}

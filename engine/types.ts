@@ -1,0 +1,69 @@
+/** What commands, reads and the clock look like to the engine. Types, and the machine's own clock. */
+import { randomBytes } from "node:crypto";
+import { SyncError } from "../errors.ts";
+import { Room } from "../room.ts";
+import type { SideStatement } from "../store/rows.ts";
+import type { Draft, Json, LogRecord, Millis } from "../types.ts";
+import { HotRoom } from "./hot.ts";
+
+/** Time and chance, so that tests can hold them. */
+export interface Clock {
+  now(): Millis;
+  /** Runs once after `ms`; the answer cancels it. */
+  after(ms: Millis, run: () => void): () => void;
+  nonce(): string;
+}
+
+/** The machine's clock and chance. */
+export const SYSTEM_CLOCK: Clock = {
+  now: () => Date.now(),
+  after: (ms, run) => {
+    const timer = setTimeout(run, Math.min(ms, 2_147_483_647));
+    return () => clearTimeout(timer);
+  },
+  nonce: () => randomBytes(16).toString("hex"),
+};
+
+/** The room, and the instant at which a command or a read looks at it. */
+export interface Moment {
+  readonly hot: HotRoom;
+  readonly room: Room;
+  readonly now: Millis;
+}
+
+/** What a command decided: a record to keep (or none) and the reply to give once it is durable. */
+export interface Decision<T> {
+  readonly draft?: Draft;
+  /** Evaluated when the writes are applied; becomes the record's `result`. */
+  readonly result?: () => Json | undefined;
+  /** Rows that live or die with the record. */
+  readonly side?: readonly SideStatement[];
+  /** Computed right after the writes, from the same room. */
+  readonly reply: (record: LogRecord | undefined) => T;
+}
+
+/** A decision about a room at an instant. Throws `SyncError` to refuse. */
+export type Command<T> = (moment: Moment) => Decision<T>;
+
+/** How a request with an Idempotency-Key is known again. */
+export interface IdempotencyKey {
+  /** Who and which key. */
+  readonly key: string;
+  /** Digest of what was asked. */
+  readonly digest: string;
+}
+
+/** The outcome of a submission. */
+export interface Outcome<T> {
+  readonly reply: T;
+  readonly seq: number;
+  readonly replayed: boolean;
+}
+
+/** What happened to a room, told when it is durable (or taken back, with no records). */
+export interface Change {
+  readonly records: readonly LogRecord[];
+  readonly cells: ReadonlySet<string>;
+  /** The room has ended. */
+  readonly ended?: true;
+}

@@ -1,0 +1,90 @@
+/** The rows that the store takes and gives. Types only. */
+import type { Json, LogRecord, Millis, Presence } from "../types.ts";
+
+/** A room's row. */
+export interface RoomRow {
+  readonly uid: string;
+  readonly id: string;
+  readonly createdAt: Millis;
+  readonly head: number;
+  readonly hash: string;
+  readonly ts: Millis;
+  readonly label: string | null;
+  readonly meta: Json;
+  readonly agents: number;
+  readonly base: Json;
+  readonly forkedFrom: Json;
+}
+
+/** One record on its way into the log. */
+export interface LogRow {
+  readonly record: LogRecord;
+  readonly ts: Millis;
+  readonly idem?: { readonly key: string; readonly digest: string; readonly reply: string };
+}
+
+/** An entry's row: `meta` is JSON text. */
+export interface EntryRow {
+  readonly scope: string;
+  readonly key: string;
+  readonly value: string;
+  readonly meta: string;
+}
+
+/** What one room has to commit: its records since `base`, and the fold they lead to. */
+export interface RoomCommit {
+  readonly uid: string;
+  /** Head before the first record. */
+  readonly base: number;
+  readonly head: number;
+  readonly hash: string;
+  readonly ts: Millis;
+  readonly label: string | null;
+  readonly meta: Json;
+  readonly agents: number;
+  readonly rows: readonly LogRow[];
+  readonly entries: readonly EntryRow[];
+  readonly gone: readonly { readonly scope: string; readonly key: string }[];
+  /**
+   * Rows that live or die with these records. Each ends in a WHERE clause, to which the guard
+   * is added that the room still stands at `base`.
+   */
+  readonly side: readonly SideStatement[];
+  /** The room's own row, when the first record creates it. */
+  readonly created?: {
+    readonly id: string;
+    readonly createdAt: Millis;
+    readonly base: Json;
+    readonly forkedFrom: Json;
+  };
+}
+
+/** What loading a room reads. */
+export interface LoadedRoom {
+  readonly row: RoomRow;
+  readonly entries: readonly EntryRow[];
+  readonly presence: readonly { readonly agent: string; readonly data: Presence }[];
+  readonly idempotent: readonly { key: string; digest: string; seq: number; ts: Millis }[];
+}
+
+/** A statement that ends in a WHERE clause and has named parameters. */
+export interface SideStatement {
+  readonly sql: string;
+  readonly args: Readonly<Record<string, string | number | null>>;
+}
+
+/** Filters of the log. */
+export interface LogFilter {
+  readonly after?: number;
+  readonly upTo?: number;
+  readonly before?: number;
+  readonly limit?: number;
+  readonly newestFirst?: boolean;
+  readonly kind?: string;
+  readonly agent?: string;
+  readonly actor?: string;
+  readonly action?: string;
+  readonly scope?: string;
+  readonly key?: string;
+  readonly prefix?: string;
+}

@@ -1,0 +1,59 @@
+/** A wait as asked for: its condition, its time, and the shape of its reply. */
+import { compile, type Program } from "../cel.ts";
+import {
+  type ContextQuery,
+  type Parameters,
+  parseContextQuery,
+  type Section,
+  SECTIONS,
+  whole,
+} from "../context/query.ts";
+import { invalid } from "../errors.ts";
+import { WAIT_MS_DEFAULT, WAIT_MS_MAX } from "../limits.ts";
+import type { Millis } from "../types.ts";
+
+/** A wait as asked for. */
+export interface WaitQuery {
+  readonly condition: string | undefined;
+  readonly program: Program | undefined;
+  readonly timeout: Millis;
+  readonly since: number | undefined;
+  /** Sections that stand at the top level; undefined for the context under `context`. */
+  readonly sections: ReadonlySet<Section> | undefined;
+  readonly context: ContextQuery;
+}
+
+export function parseWait(get: Parameters): WaitQuery {
+  const [condition] = get("condition");
+  const isGiven = condition !== undefined && condition !== "";
+  const program = isGiven
+    ? compile(condition, { field: "condition", place: "call", expect: "bool" })
+    : undefined;
+  const words = get("include").flatMap((text) => text.split(",")).map((w) => w.trim()).filter((w) =>
+    w !== ""
+  );
+  const sections = words.filter((word) => word !== "context" && !word.startsWith("_"));
+  for (const word of sections) {
+    if (!(SECTIONS as readonly string[]).includes(word)) {
+      throw invalid(
+        "include",
+        `"context", sections (${SECTIONS.join(", ")}) or scopes with "_" are wanted`,
+        "state",
+      );
+    }
+  }
+  const extra = words.filter((word) => word.startsWith("_"));
+  const context = parseContextQuery((name) =>
+    name === "include" ? extra : name === "only" && sections.length > 0 ? sections : get(name)
+  );
+  return {
+    condition: isGiven ? condition : undefined,
+    program,
+    timeout: whole(get, "timeout", 0, WAIT_MS_MAX) ?? WAIT_MS_DEFAULT,
+    since: context.since,
+    sections: sections.length > 0 && !words.includes("context")
+      ? new Set(sections as Section[])
+      : undefined,
+    context,
+  };
+}
