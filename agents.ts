@@ -42,7 +42,7 @@ export function decidePatchAgent(
   if (!known) throw agentNotFound(room, id);
   const isSelf = acting.agent === id && !acting.isBorrowed;
   if (!acting.isAdmin) mustBeOwnPatch(body, isSelf, acting);
-  if (body.grants) mustGrant(room, acting, body.grants);
+  if (body.grants) mustGrant(acting, body.grants);
   const { status, enabled, ...changes } = body;
   const next = { ...known, ...changes } as AgentDefinition & { enabled?: string };
   if (enabled !== undefined) {
@@ -82,7 +82,7 @@ function mustBeOwnPatch(
   });
 }
 
-function mustGrant(room: Room, acting: Acting, grants: readonly string[]): void {
+function mustGrant(acting: Acting, grants: readonly string[]): void {
   for (const grant of grants) {
     if (grant === "*") {
       if (acting.access.owner) continue;

@@ -1,5 +1,5 @@
 /** The log: pages and history as one reader sees them, and the proof that it holds together. */
-import { type Acting } from "./auth.ts";
+import type { Acting } from "./auth.ts";
 import type { ContextQuery } from "./context/query.ts";
 import type { HotRoom } from "./engine/hot.ts";
 import { rowsOf } from "./engine/rows.ts";

@@ -2,7 +2,7 @@
  * Shapes what a reader sees: one consistent cut of the room, tiers by salience, a budget, the
  * changes since a record, and how far the reader's cursors move.
  */
-import { type Acting } from "./auth.ts";
+import type { Acting } from "./auth.ts";
 import { Budgeter } from "./context/budget.ts";
 import { collectMessages, type MessagesSection } from "./context/messages.ts";
 import type { ContextQuery } from "./context/query.ts";
@@ -18,7 +18,7 @@ import type { Engine } from "./engine.ts";
 import type { Moment } from "./engine/types.ts";
 import type { HotRoom } from "./engine/hot.ts";
 import { isPrivateScope } from "./policy.ts";
-import { callerEyes, Sight } from "./sight.ts";
+import { callerEyes, type Eyes, Sight } from "./sight.ts";
 import type { Json, JsonObject } from "./types.ts";
 
 /** How far a read moves the reader's cursors, once the reply is on its way. */
@@ -44,12 +44,17 @@ interface Collected {
 }
 
 /** Builds the context that a reader gets at a moment. */
-export function buildContext(moment: Moment, acting: Acting, asked: ContextQuery): Context {
-  const { hot, room, now } = moment;
+export function buildContext(
+  moment: Moment,
+  acting: Acting,
+  asked: ContextQuery,
+  eyes: Eyes = callerEyes(moment.room, acting.agent, acting.seesAll),
+): Context {
+  const { hot, now } = moment;
   const isReset = asked.since !== undefined && mustReset(moment, acting, asked.since);
   const { since: _since, ...whole } = asked;
   const query: ContextQuery = isReset ? whole : asked;
-  const sight = new Sight(hot, callerEyes(room, acting.agent, acting.seesAll), now);
+  const sight = new Sight(hot, eyes, now);
   const seen = hot.presence.get(acting.agent)?.seen ?? 0;
   const has = (section: "state" | "views" | "agents" | "actions" | "messages"): boolean =>
     query.sections.has(section);
@@ -99,6 +104,7 @@ function frameOf(
   }
   frame["self"] = acting.agent;
   if (isReset) frame["reset"] = true;
+  if (acting.seesAll && query.include.has("_hidden")) frame["hidden"] = hiddenThings(moment, sight);
   if (query.since !== undefined) frame["removed"] = removedSince(moment, sight, query.since);
   frame["_shaping"] = shapingOf(query, collected);
   frame["_context"] = { depth: query.depth, help: helpFor(moment, collected) };
@@ -121,6 +127,20 @@ function shapingOf(query: ContextQuery, { state }: Collected): JsonObject {
     state_entries: counts,
     ...(left.length > 0 ? { sections_elided: left } : {}),
   };
+}
+
+/** What is stored but not part of the room's live state for this reader, and why. */
+function hiddenThings({ room }: Moment, sight: Sight): Json[] {
+  const hidden: JsonObject[] = [];
+  for (const [scope, holder] of room.scopes) {
+    for (const key of holder.keys()) {
+      const entry = holder.entries.get(key)!;
+      if (sight.isThere(scope, key, entry)) continue;
+      const why = entry.timer?.effect === "enable" ? "dormant" : "disabled";
+      hidden.push({ scope, key, value: entry.value, hidden: why });
+    }
+  }
+  return hidden;
 }
 
 /** Help keys that fit what the reader sees. */

@@ -206,7 +206,7 @@ export class Engine {
     const pending: Pending = {
       record,
       ts: now,
-      applied,
+      applied: created ? { ...applied, touched: new Set(room.cells()) } : applied,
       cells,
       side: decision.side ?? [],
       ...(idem ? { idem: { ...idem, reply: JSON.stringify(reply) } } : {}),
@@ -278,17 +278,25 @@ export class Engine {
     return { value, seq };
   }
 
-  /** Creates a room from its first record. Throws `room_exists`. */
-  async create<T>(id: string, decide: (room: Room, now: Millis) => Decision<T>): Promise<T> {
+  /**
+   * Creates a room from its first record, on top of what `begun` holds already when a log is to
+   * go on (a fork, an import). Throws `room_exists`.
+   */
+  async create<T>(
+    id: string,
+    decide: (room: Room, now: Millis) => Decision<T>,
+    begun?: Room,
+  ): Promise<T> {
     if (this.#creating.has(id) || await this.store.findRoom(id)) throw roomExists(id);
     if (this.#creating.has(id)) throw roomExists(id);
     this.#creating.add(id);
     try {
-      const now = this.clock.now();
-      const room = new Room(randomUUID(), id, now);
+      const now = Math.max(this.clock.now(), begun?.ts ?? 0);
+      const room = begun ?? new Room(randomUUID(), id, now);
       const hot = new HotRoom(room, now);
       const decision = decide(room, now);
-      const created = { id, createdAt: now, base: null, forkedFrom: null };
+      const { base, forkedFrom, createdAt } = room;
+      const created = { id, createdAt, base, forkedFrom };
       const { reply, record } = this.keep(hot, decision.draft!, now, decision, undefined, created);
       try {
         await hot.whenDurable(record.seq);

@@ -117,3 +117,8 @@ export const EVENT_GATHER_MS = 50;
 export const EVENT_HEARTBEAT_MS = 15_000;
 /** Bytes of values kept in memory before idle rooms are let go early: 1 GiB. */
 export const HOT_BYTES_MAX = 1_073_741_824;
+
+/** Records after which a room is snapshot, unless it has more keys than that. */
+export const SNAPSHOT_RECORDS = 1_000;
+/** Characters of one part of a snapshot. */
+export const SNAPSHOT_PART_CHARS = 262_144;

@@ -75,7 +75,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   app.notFound((c) => respondMissing(c.req.raw));
   app.onError((error) => respondBroken(error, log));
   return {
-    fetch: async (request) => await app.fetch(request),
+    fetch: async (request) => withRequestId(await app.fetch(request)),
     engine,
     store,
     deps,
@@ -116,6 +116,14 @@ async function prepareFolder(url: string): Promise<void> {
 
 function newRequestId(): string {
   return `req_${crypto.randomUUID().replaceAll("-", "").slice(0, 20)}`;
+}
+
+/** Every response carries an id, also those that no route of the table made. */
+function withRequestId(response: Response): Response {
+  if (response.headers.has("X-Request-Id")) return response;
+  const headers = new Headers(response.headers);
+  headers.set("X-Request-Id", newRequestId());
+  return new Response(response.body, { status: response.status, headers });
 }
 
 /** Puts a route of the table behind the door: limits, call, reply, metrics, log. */

@@ -13,16 +13,7 @@ import { mustFitValue, mustNotCycle, mustStayWithinLimits } from "./rules.ts";
 import { callerEyes, Sight } from "./sight.ts";
 import { isMessageThere } from "./sight/messages.ts";
 import { arm, iso, rest, resume } from "./timers.ts";
-import type {
-  ArmedTimer,
-  Draft,
-  Entry,
-  Json,
-  JsonObject,
-  MessageBody,
-  Millis,
-  Write,
-} from "./types.ts";
+import type { ArmedTimer, Draft, Entry, Json, JsonObject, MessageBody, Write } from "./types.ts";
 
 const recipient = z.union([agentId, z.literal("admin")]);
 

@@ -78,13 +78,20 @@ export class Room {
     readonly uid: string,
     readonly id: string,
     readonly createdAt: Millis,
-    readonly base: Json = null,
+    public base: Json = null,
     readonly forkedFrom: Json = null,
   ) {}
 
   /** The entry at `(scope, key)`, dormant and disabled ones included. */
   get(scope: string, key: string): Entry | undefined {
     return this.scopes.get(scope)?.entries.get(key);
+  }
+
+  /** The names of all its cells. */
+  *cells(): Iterable<string> {
+    for (const [scope, { entries }] of this.scopes) {
+      for (const key of entries.keys()) yield cellOf(scope, key);
+    }
   }
 
   /** The definition of an agent that has joined, also when it left. */

@@ -2,7 +2,7 @@
  * Rules that several nouns share: how much a room holds, who may touch which scope, and that no
  * two things decide about each other's being there.
  */
-import { type Acting } from "./auth.ts";
+import type { Acting } from "./auth.ts";
 import { CelError, type Program } from "./cel.ts";
 import { jsonBytes } from "./canonical.ts";
 import { SyncError } from "./errors.ts";

@@ -262,4 +262,41 @@ export const MIGRATIONS: readonly Migration[] = [
       `CREATE INDEX security_event_by_user ON security_event (user, id)`,
     ],
   },
+  {
+    name: "0005_memory",
+    statements: [
+      // Rooms as they were: where a log begins, and places to fold from.
+      `CREATE TABLE snapshot (
+        room TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        -- base: the log begins here; cache: may be dropped at any time
+        kind TEXT NOT NULL,
+        ts INTEGER NOT NULL,
+        hash TEXT NOT NULL,
+        parts INTEGER NOT NULL,
+        -- serves: the newest snapshot at or before a record
+        PRIMARY KEY (room, seq, kind)
+      ) STRICT`,
+      `CREATE TABLE snapshot_part (
+        room TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        part INTEGER NOT NULL,
+        -- gzipped lines of JSON: [scope, key, entry]
+        body BLOB NOT NULL,
+        PRIMARY KEY (room, seq, kind, part)
+      ) STRICT`,
+      // serves: the forks of a room
+      `CREATE INDEX room_by_origin ON room (json_extract(base, '$.origin')) WHERE base IS NOT NULL`,
+      // Values of rendered views over time.
+      `CREATE TABLE sample (
+        room TEXT NOT NULL,
+        view TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        ts INTEGER NOT NULL,
+        value TEXT NOT NULL,
+        PRIMARY KEY (room, view, seq)
+      ) STRICT`,
+    ],
+  },
 ];

@@ -50,6 +50,8 @@ export interface LiveRoom {
   waitingOn(agent: string): string | undefined;
   /** What a reader's open waits read, for salience. */
   openWaits(agent: string): readonly Program[];
+  /** Lies in the past: nobody is present. */
+  readonly isPast?: boolean;
 }
 
 /** What a view came to: its value, or why it has none. */

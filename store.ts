@@ -11,6 +11,9 @@ import type { LogRecord, Millis, Presence } from "./types.ts";
 
 export type { Statement } from "./store/db.ts";
 
+/** Tables with rows of a room, whose leftovers a deletion purges in pieces. */
+const PURGED = ["log", "entry", "log_key", "presence", "snapshot", "snapshot_part", "sample"] as const;
+
 /** The store over one database. */
 export class Store {
   private constructor(readonly db: Db) {}
@@ -221,7 +224,7 @@ export class Store {
     const entries = await this.db.all("SELECT 1 AS n FROM entry WHERE room = :uid LIMIT 1", {
       uid,
     });
-    const statements: Statement[] = ["log", "entry", "log_key", "presence"].map((table) => ({
+    const statements: Statement[] = PURGED.map((table) => ({
       sql:
         `DELETE FROM ${table} WHERE rowid IN (SELECT rowid FROM ${table} WHERE room = :uid LIMIT :limit)`,
       args: { uid, limit },

@@ -99,7 +99,7 @@ export function fill(template: Json, vars: TemplateVars): Json | undefined {
 /** Fills text; a parameter not given is empty. */
 export function fillText(text: string, vars: TemplateVars): string {
   if (!text.includes("${")) return text;
-  return text.replace(PLACEHOLDER, (match, name: string | undefined) => {
+  return text.replace(PLACEHOLDER, (_match, name: string | undefined) => {
     if (name === undefined) return "${";
     const value = lookUp(name, vars);
     if (value === undefined) return "";

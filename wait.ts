@@ -13,7 +13,7 @@ import { SyncError } from "./errors.ts";
 import { ROOM_VOLATILE_WAITERS_MAX, ROOM_WAITERS_MAX } from "./limits.ts";
 import type { Elevate, Principal } from "./policy.ts";
 import type { JsonObject, LogRecord, Millis } from "./types.ts";
-import { type Judgement, WaitGroup, WaitIndex } from "./wait/index.ts";
+import { type Judgement, type WaitGroup, WaitIndex } from "./wait/index.ts";
 import { hasChangedSince, judge, noteLate, stalledAgents } from "./wait/judge.ts";
 import { parseWait, type WaitQuery } from "./wait/query.ts";
 

@@ -129,18 +129,22 @@ function decideJoin(
   }
   if (known) mustOwnAgent(access, known, id);
   if (!known && room.get("_agents", id) === undefined) mustStayWithinLimits(room, "agents", 1);
-  const definition = definitionOf(room, id, body, known, principal, now);
+  // A user without a role here joins an open room like anybody else.
+  const isMember = principal.user !== undefined && principal.roles.has(room.uid);
+  const user = isMember ? principal.user!.id : null;
+  const definition = definitionOf(room, id, body, known, user, now);
   const writes = joinWrites(room, id, body, definition, now);
   const scope = `rooms:${room.id}:agent:${id}`;
-  const user = principal.user?.id ?? null;
-  const parent = user === null ? null : principal.lineage[0]!.id;
+  // An agent's own token ends with this join, so the new one hangs on what that one hung on.
+  const [grant, above] = principal.lineage;
+  const parent = user === null ? null : (grant!.kind === "as" ? above?.id : grant!.id) ?? null;
   const minted = mint({ kind: "as", scope, user, parent, room: room.uid, agent: id }, now);
-  const isUsersToken = user !== null && principal.lineage[0]!.kind === "tok";
+  const isUsersToken = user !== null && grant!.kind === "tok";
   const side = [
     revokeRoomGrants(room.uid, "as", id, now),
     ...(known ? [deleteEmbodiments(room.uid, id)] : []),
     ...minted.statements,
-    ...(isUsersToken ? [insertEmbodiment(principal.lineage[0]!.id, room.uid, id, now)] : []),
+    ...(isUsersToken ? [insertEmbodiment(grant!.id, room.uid, id, now)] : []),
   ];
   const acting: Acting = { access, agent: id, seesAll: false, isBorrowed: false, isAdmin: false };
   return {
@@ -220,14 +224,14 @@ function definitionOf(
   id: string,
   body: z.output<typeof joinBody>,
   known: AgentDefinition | undefined,
-  principal: Principal,
+  user: string | null,
   now: Millis,
 ): AgentDefinition {
   if (body.actor !== undefined && body.actor !== known?.actor) throw actorDenied(body.actor);
   const meta = body.meta ?? known?.meta;
   const substrate = body.substrate ?? known?.substrate;
   const enabled = body.enabled === undefined ? known?.enabled : body.enabled ?? undefined;
-  const owner = known?.owner ?? (known ? undefined : principal.user?.id);
+  const owner = known ? known.owner : user ?? undefined;
   if (enabled !== undefined) {
     compile(enabled, { field: "enabled", place: "enabled", expect: "bool" });
   }

@@ -22,10 +22,19 @@ export class Budgeter {
 
   /** A frame larger than the whole budget gives up what can be asked for again. */
   private trimFrame(): void {
-    const { removed } = this.body;
-    if (this.#used <= this.#max || !Array.isArray(removed)) return;
-    this.body["reset"] = true;
-    this.body["removed"] = [];
+    const { removed, state } = this.body;
+    if (this.#used <= this.#max) return;
+    if (Array.isArray(removed)) {
+      this.body["reset"] = true;
+      this.body["removed"] = [];
+    }
+    if (state !== undefined) {
+      // Scopes stand there again with the first of their entries that fits.
+      const always = Object.keys(state as JsonObject).filter((scope) =>
+        scope === "_shared" || scope === "self"
+      );
+      this.body["state"] = Object.fromEntries(always.map((scope) => [scope, {}]));
+    }
     this.#used = JSON.stringify(this.body).length + REPORT;
   }
 
@@ -37,12 +46,14 @@ export class Budgeter {
 
   /** Adds an entry; false when it does not fit. */
   addEntry(scope: string, key: string, shown: JsonObject): boolean {
-    if (!this.take(JSON.stringify(key).length + JSON.stringify(shown).length + 2)) {
+    const isNewScope = (this.body["state"] as JsonObject)[scope] === undefined;
+    const size = JSON.stringify(key).length + JSON.stringify(shown).length + 2;
+    if (!this.take(size + (isNewScope ? scope.length + 6 : 0))) {
       this.#left.state++;
       return false;
     }
-    const entries = (this.body["state"] as Record<string, JsonObject>)[scope]!;
-    entries[key] = shown;
+    const state = this.body["state"] as Record<string, JsonObject>;
+    (state[scope] ??= {})[key] = shown;
     return true;
   }
 

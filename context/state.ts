@@ -38,7 +38,9 @@ function visibleScopes(sight: Sight, query: ContextQuery): [shown: string, scope
   for (const name of room.scopes.keys()) {
     if ((isCustomScope(name) || isPrivateScope(name)) && eyes.canRead(name)) names.add(name);
   }
-  for (const grant of grantsOf(room, eyes.self)) if (grant !== "*") names.add(grant);
+  for (const grant of grantsOf(room, eyes.self)) {
+    if (grant !== "*" && eyes.canRead(grant)) names.add(grant);
+  }
   if (eyes.own !== undefined) names.delete(eyes.own);
   for (const name of [...names].sort()) scopes.push([name, name]);
   for (const name of query.include) addReserved(scopes, name);

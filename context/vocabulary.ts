@@ -1,5 +1,5 @@
 /** The sections of views, agents and actions. */
-import { type Acting } from "../auth.ts";
+import type { Acting } from "../auth.ts";
 import { availabilityByParam } from "../actions.ts";
 import { CelError } from "../cel.ts";
 import { BUILTINS } from "../builtins.ts";
@@ -71,11 +71,30 @@ export function showAgents(sight: Sight, hot: HotRoom): Map<string, JsonObject> 
     const entry = sight.entry("_agents", id);
     if (!entry) continue;
     const _meta = metaOf(sight, "_agents", id, entry, "focus");
+    if (hot.isPast) {
+      shown.set(id, { value: pastAgent(agent), _meta });
+      continue;
+    }
     const last = hot.presence.get(id)?.lastHeartbeat ?? entry.updatedAt;
     if (sight.now - last > AGENT_SILENT_MS) _meta["silent"] = true;
     shown.set(id, { value: agentValue(hot, id, agent, last), _meta });
   }
   return shown;
+}
+
+/** An agent without what is not history. */
+function pastAgent(agent: AgentDefinition): JsonObject {
+  const { name, role, actor, substrate, meta } = agent;
+  return {
+    name,
+    role,
+    status: null,
+    waiting_on: null,
+    last_heartbeat: null,
+    actor,
+    ...(substrate === undefined ? {} : { substrate }),
+    ...(meta === undefined ? {} : { meta }),
+  };
 }
 
 function agentValue(

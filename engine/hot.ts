@@ -64,7 +64,8 @@ export interface Idempotent {
 /** A room in memory. */
 export class HotRoom implements LiveRoom {
   readonly memos = new Memos();
-  readonly presence = new Map<string, Presence>();
+  readonly presence: Map<string, Presence> = new Map();
+  readonly isPast: boolean = false;
   readonly idempotent = new Map<string, Idempotent>();
   readonly refusals: Refusal[] = [];
   /** Refused invocations by action, since the room was loaded. */

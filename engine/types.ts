@@ -1,10 +1,9 @@
 /** What commands, reads and the clock look like to the engine. Types, and the machine's own clock. */
 import { randomBytes } from "node:crypto";
-import { SyncError } from "../errors.ts";
-import { Room } from "../room.ts";
+import type { Room } from "../room.ts";
 import type { SideStatement } from "../store/rows.ts";
 import type { Draft, Json, LogRecord, Millis } from "../types.ts";
-import { HotRoom } from "./hot.ts";
+import type { HotRoom } from "./hot.ts";
 
 /** Time and chance, so that tests can hold them. */
 export interface Clock {

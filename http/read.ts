@@ -1,6 +1,6 @@
 /** Routes that read: context, wait, poll, eval, salience, help. */
 import { auditScope, invocationMessages } from "../audit.ts";
-import { type Acting } from "../auth.ts";
+import type { Acting } from "../auth.ts";
 import { buildContext, moveCursors, showSalience } from "../context.ts";
 import { type ContextQuery, fromJson, parseContextQuery, whole } from "../context/query.ts";
 import type { HotRoom } from "../engine/hot.ts";

@@ -3,7 +3,6 @@ import { act, type Acting } from "../auth.ts";
 import type { Program } from "../cel.ts";
 import type { Command, Moment } from "../engine/types.ts";
 import type { Engine } from "../engine.ts";
-import { invoke } from "../invoke.ts";
 import { canReadScope } from "../policy.ts";
 import type { Room } from "../room.ts";
 import { callerEyes, Sight } from "../sight.ts";

@@ -4,7 +4,7 @@
  */
 import { modeOf, operandName } from "../actions/schema.ts";
 import { scopeDenied } from "../actions/check.ts";
-import { type Acting } from "../auth.ts";
+import type { Acting } from "../auth.ts";
 import { mergePatch, versionOf } from "../canonical.ts";
 import { compile, toJson } from "../cel.ts";
 import { invalid, SyncError } from "../errors.ts";

@@ -140,7 +140,8 @@ export class StateMap extends CelMap {
     const agents = grantsOf(room, eyes.self).includes("*")
       ? room.scopes.get("_agents")?.keys() ?? []
       : [];
-    for (const name of [...agents, ...(eyes.own === undefined ? [] : [eyes.own])]) names.add(name);
+    for (const name of agents) if (eyes.canRead(name)) names.add(name);
+    if (eyes.own !== undefined) names.add(eyes.own);
     return [...names].filter((name) => !isReservedRow(name)).sort();
   }
   get size(): number {
@@ -248,11 +249,13 @@ function agentMap(sight: Sight, id: string, agent: AgentDefinition, path: string
     return current;
   };
   const waiting = (): string | null => sight.live.waitingOn(id) ?? null;
-  const presence = sight.live.presence.get(id);
+  const { isPast } = sight.live;
+  const presence = isPast ? undefined : sight.live.presence.get(id);
+  const status = (): string | null => isPast ? null : presence?.status ?? "active";
   return new LazyMap({
     name: () => agent.name,
     role: () => agent.role,
-    status: passing("status", () => waiting() === null ? presence?.status ?? "active" : "waiting"),
+    status: passing("status", () => waiting() === null ? status() : "waiting"),
     waiting_on: passing("waiting_on", waiting),
     last_heartbeat: passing("last_heartbeat", () => presence ? iso(presence.lastHeartbeat) : null),
     actor: () => agent.actor,

@@ -1,6 +1,5 @@
 /** Which messages a reader sees, and its counters. */
 import type { Sight } from "../sight.ts";
-import type { MessageBody } from "../types.ts";
 
 /** Is this message part of the room's live state for this reader? */
 export function isMessageThere(sight: Sight, seq: number): boolean {

@@ -63,7 +63,8 @@ export function logWhere(
 
 const INSERT_ROOMS = `INSERT INTO room
     (uid, id, created_at, head, hash, ts, label, meta, agents, base, forked_from)
-  SELECT j.value->>0, j.value->>1, j.value->>2, 0, '', j.value->>2, NULL, NULL, 0, j.value->>3, j.value->>4
+  SELECT j.value->>0, j.value->>1, j.value->>2, j.value->>5, '', j.value->>2, NULL, NULL, 0, j.value->>3,
+    j.value->>4
   FROM json_each(:rows) AS j WHERE true
   ON CONFLICT DO NOTHING`;
 const INSERT_LOG = `INSERT INTO log
@@ -95,7 +96,7 @@ export function statementsOf(group: readonly RoomCommit[]): Statement[] {
   for (const c of group) {
     if (c.created) {
       const { id, createdAt, base, forkedFrom } = c.created;
-      created.push([c.uid, id, createdAt, textOrNull(base), textOrNull(forkedFrom)]);
+      created.push([c.uid, id, createdAt, textOrNull(base), textOrNull(forkedFrom), c.base]);
     }
     for (const row of c.rows) pushRecord(c, row, log, keys);
     for (const e of c.entries) entries.push([c.uid, c.base, e.scope, e.key, e.value, e.meta]);

@@ -99,7 +99,7 @@ async function run(
   return reply.body;
 }
 
-/** Texts whose examples read a key that does not exist, on purpose. */
+/** What stands in the room before the first line of a text: `turn`, written twice. */
 const PRELUDE = [
   '    invoke set {"key": "turn", "value": 3}',
   '    invoke set {"key": "turn", "value": 3}',

@@ -116,12 +116,20 @@ Deno.test("Login options tell nothing about who exists", async () => {
   await world.close();
 });
 
+/** A login's options, as if they asked for a registration. */
+function creation(options: { challenge: string }) {
+  return { challenge: options.challenge, rp: {}, user: { id: "eA" }, pubKeyCredParams: [] };
+}
+
 Deno.test("A challenge is good for one answer, of its own purpose, for five minutes", async () => {
   const { world, browser } = await signedIn();
   const options = async () => (await browser.ask("/webauthn/login/options", { json: {} })).body;
   const first = await options();
   const answer = { challenge_id: first.challenge_id, response: await browser.key.get(first.options) };
-  assert.equal((await browser.ask("/webauthn/register/verify", { json: answer })).status, 400);
+  const misused = await browser.ask("/webauthn/register/verify", {
+    json: { challenge_id: first.challenge_id, response: await new SoftAuthenticator(ORIGIN).create(creation(first.options)) },
+  });
+  assert.equal(misused.body.error, "invalid_challenge");
   assert.equal((await browser.ask("/webauthn/login/verify", { json: answer })).status, 200);
   const again = await browser.ask("/webauthn/login/verify", { json: answer });
   assert.equal(again.body.error, "invalid_challenge");

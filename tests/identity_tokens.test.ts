@@ -169,6 +169,8 @@ Deno.test("Revoking ends everything minted from a token, at once; a second time 
   const gone = await browser.call(`/tokens/${top.id}`, {}, "DELETE");
   assert.deepEqual(gone.body, { revoked: true, id: top.id });
   for (const { token } of [top, mid, leaf]) assert.equal(await isAlive(world, token), false);
+  const rows = await world.store.db.all("SELECT revoked_at FROM token_grant");
+  assert.deepEqual(rows.map((row) => row["revoked_at"]), [world.now, world.now, world.now]);
   assert.equal((await browser.call(`/tokens/${top.id}`, {}, "DELETE")).body.error, "token_revoked");
   await world.close();
 });
@@ -235,11 +237,13 @@ Deno.test("Eight refreshes at once: at most one reply, and its tokens are dead",
   const { world, browser } = await signedIn();
   for (let round = 0; round < 10; round++) {
     const made = await minted(browser, { scope: "rooms:*", with_refresh: true });
+    const secrets = await world.count("token_secret");
     const replies = await Promise.all(
       Array.from({ length: 8 }, () => world.ask("/tokens/refresh", { json: { refresh_token: made.refresh_token } })),
     );
     const won = replies.filter((reply) => reply.status === 200);
     assert.equal(won.length, 1);
+    assert.equal(await world.count("token_secret"), secrets + 1, "one new pair for the old access token");
     assert.equal(await isAlive(world, won[0]!.body.access_token), false);
     assert.equal((await world.ask("/tokens/refresh", { json: { refresh_token: won[0]!.body.refresh_token } })).status, 400);
   }

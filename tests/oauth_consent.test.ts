@@ -1,7 +1,7 @@
 /** Consent and elevation: what is offered, what is granted, who may answer, and how often. */
 import assert from "node:assert/strict";
-import { elevationLink } from "../oauth/elevation.ts";
-import { seal } from "../oauth/signed.ts";
+import { elevate, elevationLink, elevationOf } from "../oauth/elevation.ts";
+import { seal, unseal } from "../oauth/signed.ts";
 import { reachInto } from "../scopes.ts";
 import { findToken } from "../tokens.ts";
 import { Browser, hiddenField, ORIGIN, type Reply, signedIn, World } from "./identity_world.ts";
@@ -283,6 +283,17 @@ Deno.test("Eight approvals of one elevation at once: one counts", async () => {
   const won = replies.flatMap((reply, i) => reply.status === 200 ? [levels[i % 2]] : []);
   assert.equal(won.length, 1);
   assert.equal(await scopeOf(), `rooms:mine:read rooms:work:${won[0]}`);
+  await world.close();
+});
+
+Deno.test("An elevation read before another answer came is not answered again at another level", async () => {
+  const { world, browser, path, scopeOf } = await elevationWorld();
+  const request = new URLSearchParams(path("work", 2).split("?")[1]).get("request")!;
+  const opened = unseal(world.deps.serverKey, "elevate", request, world.now)!;
+  const asked = await elevationOf(world.deps, opened, browser.user);
+  await elevate(world.deps, browser.user, asked, 1);
+  await assert.rejects(elevate(world.deps, browser.user, asked, 2), /answered already/);
+  assert.equal(await scopeOf(), "rooms:mine:read rooms:work:read");
   await world.close();
 });
 

@@ -196,11 +196,13 @@ Deno.test("Eight exchanges of one code at once: one reply, and the winner's toke
   const client = await registered(world, as);
   for (let round = 0; round < 10; round++) {
     const asked = await authorized(browser, as, client, { all: "read" });
+    const grants = await world.count("token_grant");
     const results = await Promise.allSettled(
       Array.from({ length: 8 }, () => exchanged(world, as, client, asked)),
     );
     const won = results.flatMap((result) => result.status === "fulfilled" ? [result.value] : []);
     assert.equal(won.length, 1);
+    assert.equal(await world.count("token_grant"), grants + 1, "losers leave nothing behind");
     assert.equal(await isAlive(world, won[0]!.access_token), false);
   }
   await world.close();

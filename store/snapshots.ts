@@ -1,0 +1,187 @@
+/**
+ * Snapshots of rooms, samples of views and the purge of a log's beginning: all of it beside the
+ * log. A `base` snapshot is where a log begins, a `cache` one only saves folding.
+ */
+import type { Row, Store } from "../store.ts";
+import type { Json, LogRecord, Millis } from "../types.ts";
+
+/** Where a log begins, or a place to fold from. */
+export type SnapshotKind = "base" | "cache";
+
+/** A snapshot without its parts. */
+export interface SnapshotRow {
+  readonly seq: number;
+  readonly kind: SnapshotKind;
+  readonly ts: Millis;
+  readonly hash: string;
+  readonly parts: number;
+}
+
+/** Writes a snapshot, part by part; it can be found once the last part is written. */
+export async function saveSnapshot(
+  store: Store,
+  room: string,
+  snapshot: Omit<SnapshotRow, "parts">,
+  parts: AsyncIterable<Uint8Array>,
+): Promise<void> {
+  const { seq, kind, ts, hash } = snapshot;
+  const at = { room, seq, kind };
+  await store.run([
+    { sql: "DELETE FROM snapshot_part WHERE room = :room AND seq = :seq AND kind = :kind", args: at },
+  ]);
+  let part = 0;
+  for await (const body of parts) {
+    await store.run([{
+      sql: `INSERT INTO snapshot_part (room, seq, kind, part, body)
+        VALUES (:room, :seq, :kind, :part, :body)`,
+      args: { ...at, part, body },
+    }]);
+    part++;
+  }
+  await store.run([{
+    sql: `INSERT INTO snapshot (room, seq, kind, ts, hash, parts)
+      VALUES (:room, :seq, :kind, :ts, :hash, :parts) ON CONFLICT DO NOTHING`,
+    args: { ...at, ts, hash, parts: part },
+  }]);
+}
+
+/** The newest snapshot at or before a record. */
+export async function findSnapshot(
+  store: Store,
+  room: string,
+  upTo: number,
+): Promise<SnapshotRow | undefined> {
+  const rows = await store.db.all(
+    `SELECT seq, kind, ts, hash, parts FROM snapshot
+      WHERE room = :room AND seq <= :upTo ORDER BY seq DESC, kind LIMIT 1`,
+    { room, upTo },
+  );
+  return rows[0] && snapshotRow(rows[0]);
+}
+
+/** The base snapshot at exactly this record. */
+export async function findBaseSnapshot(
+  store: Store,
+  room: string,
+  seq: number,
+): Promise<SnapshotRow | undefined> {
+  const rows = await store.db.all(
+    `SELECT seq, kind, ts, hash, parts FROM snapshot
+      WHERE room = :room AND seq = :seq AND kind = 'base'`,
+    { room, seq },
+  );
+  return rows[0] && snapshotRow(rows[0]);
+}
+
+function snapshotRow(row: Row): SnapshotRow {
+  return {
+    seq: Number(row["seq"]),
+    kind: String(row["kind"]) as SnapshotKind,
+    ts: Number(row["ts"]),
+    hash: String(row["hash"]),
+    parts: Number(row["parts"]),
+  };
+}
+
+/** One part of a snapshot. */
+export async function readSnapshotPart(
+  store: Store,
+  room: string,
+  { seq, kind }: Pick<SnapshotRow, "seq" | "kind">,
+  part: number,
+): Promise<Uint8Array | undefined> {
+  const rows = await store.db.all(
+    `SELECT body FROM snapshot_part
+      WHERE room = :room AND seq = :seq AND kind = :kind AND part = :part`,
+    { room, seq, kind, part },
+  );
+  const body = rows[0]?.["body"];
+  return body instanceof ArrayBuffer ? new Uint8Array(body) : undefined;
+}
+
+/** Removes everything that was kept beside a room's log, for one that came to nothing. */
+export async function dropPrepared(store: Store, room: string): Promise<void> {
+  await store.run(
+    ["snapshot", "snapshot_part", "log", "log_key"].map((table) => ({
+      sql: `DELETE FROM ${table} WHERE room = :room`,
+      args: { room },
+    })),
+  );
+}
+
+/** Inserts records of a room that nobody can reach yet. */
+export async function insertRecords(
+  store: Store,
+  room: string,
+  records: readonly LogRecord[],
+): Promise<void> {
+  const log: Json[] = [], keys: Json[] = [];
+  for (const record of records) {
+    const { nonce, hash, ...body } = record;
+    const { seq, ts, kind, agent, actor, action } = record;
+    log.push([seq, Date.parse(ts), kind, agent, actor, action ?? null, JSON.stringify(body), nonce, hash]);
+    for (const { scope, key } of record.writes ?? []) keys.push([scope, key, seq]);
+  }
+  await store.run([
+    {
+      sql: `INSERT INTO log (room, seq, ts, kind, agent, actor, action, body, nonce, hash)
+        SELECT :room, j.value->>0, j.value->>1, j.value->>2, j.value->>3, j.value->>4, j.value->>5,
+          j.value->>6, j.value->>7, j.value->>8 FROM json_each(:rows) AS j`,
+      args: { room, rows: JSON.stringify(log) },
+    },
+    {
+      sql: `INSERT OR IGNORE INTO log_key (room, scope, key, seq)
+        SELECT :room, j.value->>0, j.value->>1, j.value->>2 FROM json_each(:rows) AS j`,
+      args: { room, rows: JSON.stringify(keys) },
+    },
+  ]);
+}
+
+/** Rooms that go on from a room: their names and where they left it. */
+export async function listForks(
+  store: Store,
+  uid: string,
+  limit: number,
+): Promise<{ id: string; at: number }[]> {
+  const rows = await store.db.all(
+    `SELECT id, json_extract(forked_from, '$.at') AS at FROM room
+      WHERE json_extract(base, '$.origin') = :uid AND deleted_at IS NULL ORDER BY id LIMIT :limit`,
+    { uid, limit },
+  );
+  return rows.map((row) => ({ id: String(row["id"]), at: Number(row["at"]) }));
+}
+
+/** The seq of the first record of at least this age that still has a live Idempotency-Key. */
+export async function firstIdempotentSince(
+  store: Store,
+  room: string,
+  since: Millis,
+): Promise<number | undefined> {
+  const rows = await store.db.all(
+    "SELECT min(seq) AS seq FROM log WHERE room = :room AND idem IS NOT NULL AND ts > :since",
+    { room, since },
+  );
+  const seq = rows[0]?.["seq"];
+  return seq === null || seq === undefined ? undefined : Number(seq);
+}
+
+/** The newest record that is older than an instant. */
+export async function lastRecordBefore(store: Store, room: string, before: Millis): Promise<number> {
+  const rows = await store.db.all(
+    "SELECT max(seq) AS seq FROM log WHERE room = :room AND ts < :before",
+    { room, before },
+  );
+  return Number(rows[0]?.["seq"] ?? 0);
+}
+
+/** Lets a room's log begin at `seq`: its base replaced, what lies before gone, in one transaction. */
+export async function cutLog(store: Store, room: string, seq: number, base: Json): Promise<void> {
+  const args = { room, seq };
+  await store.run([
+    { sql: "UPDATE room SET base = :base WHERE uid = :room", args: { room, base: JSON.stringify(base) } },
+    { sql: "DELETE FROM log WHERE room = :room AND seq <= :seq", args },
+    { sql: "DELETE FROM log_key WHERE room = :room AND seq <= :seq", args },
+    { sql: "DELETE FROM snapshot WHERE room = :room AND seq < :seq", args },
+    { sql: "DELETE FROM snapshot_part WHERE room = :room AND seq < :seq", args },
+  ]);
+}
