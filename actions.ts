@@ -98,10 +98,11 @@ export function decideRegisterAction(
     mustMatchVersion(room, "_actions", params.id, params.if_version);
   }
   if (!known) mustStayWithinLimits(room, "actions", 1);
-  if (definition.enabled !== undefined) {
-    mustNotCycle(room, [{ scope: "_actions", key: params.id, enabled: definition.enabled }]);
-  }
   const value = definition as unknown as JsonObject;
+  const enabled = definition.enabled === undefined ? {} : { enabled: definition.enabled };
+  if (definition.enabled !== undefined || isPrivateScope(definition.scope)) {
+    mustNotCycle(room, [{ scope: "_actions", key: params.id, value, ...enabled }]);
+  }
   mustFitValue(value, "params");
   const timer = params.timer == null ? undefined : arm(params.timer, "params.timer", now);
   const write: Write = {

@@ -1,4 +1,4 @@
-/** The log: pages and history as one reader sees them, and the proof that it holds together. */
+/** The log: pages and history as one reader sees them. */
 import type { Acting } from "./auth.ts";
 import type { ContextQuery } from "./context/query.ts";
 import type { HotRoom } from "./engine/hot.ts";
@@ -6,8 +6,8 @@ import { rowsOf } from "./engine/rows.ts";
 import { SyncError } from "./errors.ts";
 import { AUDIT_RECORDS } from "./limits.ts";
 import { canReadScope } from "./policy.ts";
-import { hashOf, shownTo } from "./record.ts";
-import { Room } from "./room.ts";
+import { shownTo } from "./record.ts";
+import type { Room } from "./room.ts";
 import type { LogFilter } from "./store/rows.ts";
 import type { Store } from "./store.ts";
 import type { Json, JsonObject, LogRecord, Write } from "./types.ts";
@@ -183,52 +183,6 @@ function invocationMessage(room: Room, acting: Acting, record: LogRecord): JsonO
   };
 }
 
-/** How many records `verify` holds at once. */
-const VERIFY_STEP = 1_000;
-
-/**
- * Checks the chain and the fold: every hash, that each record names the one before, and that
- * folding the log gives exactly the live state and its tables.
- */
-export async function verifyRoom(store: Store, hot: HotRoom, upTo: number): Promise<JsonObject> {
-  const live = hot.room;
-  const room = new Room(live.uid, live.id, live.createdAt, live.base, live.forkedFrom);
-  let records = 0;
-  for (let after = 0; after < upTo;) {
-    const page = await store.readLog(live.uid, { after, upTo, limit: VERIFY_STEP });
-    if (page.length === 0) return broken(after + 1, "the record is missing", records, upTo);
-    for (const record of page) {
-      const fault = faultOf(room, record);
-      if (fault) return broken(record.seq, fault, records, upTo);
-      room.apply(record);
-      room.hash = record.hash;
-      records++;
-    }
-    after = page.at(-1)!.seq;
-    await new Promise<void>((resolve) => setImmediate(resolve));
-  }
-  const difference = live.head === upTo && hot.durable === upTo
-    ? firstDifference(room, live)
-    : undefined;
-  if (difference !== undefined) {
-    return {
-      ...broken(upTo, `the fold differs from the live state at ${difference}`, records, upTo),
-    };
-  }
-  return { ok: true, records, base: null, head: upTo, hash: room.hash };
-}
-
-function broken(seq: number, detail: string, records: number, head: number): JsonObject {
-  return { ok: false, seq, detail, records, head };
-}
-
-function faultOf(room: Room, record: LogRecord): string | undefined {
-  if (record.seq !== room.head + 1) return `the record ${room.head + 1} is missing`;
-  if (record.prev !== room.hash) return "prev is not the hash of the record before";
-  if (hashOf(record) !== record.hash) return "the hash does not fit the record";
-  return undefined;
-}
-
 /** The first entry in which two rooms differ, as `scope.key`. */
 export function firstDifference(a: Room, b: Room): string | undefined {
   const rowsA = rowsOf(a), rowsB = rowsOf(b);
@@ -249,4 +203,21 @@ function sortedMeta(text: string): string {
     return Object.fromEntries(Object.keys(value).sort().map((key) => [key, sort(value[key]!)]));
   };
   return JSON.stringify(sort(JSON.parse(text) as Json));
+}
+
+/** Adds to a context what takes the log: the audit scope, and invocations asked for as messages. */
+export async function addFromLog(
+  store: Store,
+  found: { readonly hot: HotRoom; readonly acting: Acting; readonly seq: number },
+  query: ContextQuery,
+  body: JsonObject,
+): Promise<void> {
+  const { hot, acting, seq } = found;
+  if (query.include.has("_audit") && body["state"] !== undefined) {
+    (body["state"] as JsonObject)["_audit"] = await auditScope(store, hot, acting, seq);
+  }
+  if (query.messages.kind === "action_invocation" && body["messages"] !== undefined) {
+    const shown = await invocationMessages(store, hot, acting, query, seq);
+    Object.assign(body["messages"] as JsonObject, shown);
+  }
 }

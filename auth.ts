@@ -37,6 +37,16 @@ export interface RequestFacts {
   readonly isForwarded: boolean;
 }
 
+/** Headers that say a request came through a proxy. */
+export const FORWARDING: readonly string[] = [
+  "forwarded",
+  "via",
+  "x-forwarded-for",
+  "x-forwarded-host",
+  "x-forwarded-proto",
+  "x-real-ip",
+];
+
 /** Who calls. */
 export class Auth {
   readonly #known = new Map<string, Known>();

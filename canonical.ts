@@ -2,16 +2,46 @@
  * Canonical JSON (RFC 8785), hashes over it, and the reading of JSON that must not lose
  * precision. Pure.
  */
-import canonicalize from "canonicalize";
 import { Buffer } from "node:buffer";
 import { hash } from "node:crypto";
 import { invalid, SyncError } from "./errors.ts";
 import { JSON_DEPTH_MAX } from "./limits.ts";
-import type { Json } from "./types.ts";
+import type { Json, JsonObject } from "./types.ts";
 
-/** The RFC 8785 form of a value. */
+/** The RFC 8785 form of plain JSON; members that are undefined are left out. Throws `TypeError`. */
 export function canonical(value: unknown): string {
-  return canonicalize(value) ?? "null";
+  if (value === null || value === undefined) return "null";
+  switch (typeof value) {
+    case "string":
+      return canonicalText(value);
+    case "number":
+      if (!Number.isFinite(value)) throw new TypeError(`${value} is no JSON`);
+      return JSON.stringify(value);
+    case "boolean":
+      return value ? "true" : "false";
+    case "object":
+      return Array.isArray(value)
+        ? `[${value.map(canonical).join(",")}]`
+        : canonicalMembers(value as Record<string, unknown>);
+    default:
+      throw new TypeError(`a ${typeof value} is no JSON`);
+  }
+}
+
+function canonicalText(text: string): string {
+  if (!text.isWellFormed()) throw new TypeError("text with a lone surrogate is no JSON");
+  return JSON.stringify(text);
+}
+
+/** Members by UTF-16 code unit, as RFC 8785 orders them. */
+function canonicalMembers(value: Record<string, unknown>): string {
+  let text = "{";
+  for (const key of Object.keys(value).sort()) {
+    const member = value[key];
+    if (member === undefined) continue;
+    text += `${text.length > 1 ? "," : ""}${canonicalText(key)}:${canonical(member)}`;
+  }
+  return `${text}}`;
 }
 
 /** SHA-256 of UTF-8 text, as lower-case hex. */
@@ -46,38 +76,45 @@ export function parseJson(text: string): Json {
       example: { params: {} },
     });
   }
-  const checkNumbers = LONG_NUMBER.test(text);
-  const checkText = SURROGATE.test(text);
-  checkShape(value, "body", 0, checkNumbers, checkText);
+  const found = faultOf(value, 0, LONG_NUMBER.test(text), SURROGATE.test(text));
+  if (found) throw invalid(`body${found.path}`.slice(0, 120), found.detail, found.example);
   return value;
 }
 
-function checkShape(v: Json, path: string, depth: number, numbers: boolean, text: boolean): void {
+/** What is wrong with a value, and where below it. */
+interface Fault {
+  readonly path: string;
+  readonly detail: string;
+  readonly example?: Json;
+}
+
+function faultOf(v: Json, depth: number, numbers: boolean, text: boolean): Fault | undefined {
   if (depth > JSON_DEPTH_MAX) {
-    throw invalid(path.slice(0, 120), `JSON nests at most ${JSON_DEPTH_MAX} deep`);
+    return { path: "", detail: `JSON nests at most ${JSON_DEPTH_MAX} deep` };
   }
-  if (typeof v === "number") {
-    if (!numbers) return;
-    if (!Number.isFinite(v)) throw invalid(path, "a finite number is wanted", 1);
-    if (Number.isInteger(v) && !Number.isSafeInteger(v)) {
-      throw invalid(
-        path,
-        "integers stay within ±(2^53−1); send larger ones as strings",
-        "9007199254740993",
-      );
-    }
-  } else if (typeof v === "string") {
-    if (text && !v.isWellFormed()) throw invalid(path, "text without lone surrogates is wanted");
-  } else if (Array.isArray(v)) {
-    for (let i = 0; i < v.length; i++) checkShape(v[i]!, `${path}[${i}]`, depth + 1, numbers, text);
-  } else if (v !== null && typeof v === "object") {
-    for (const key of Object.keys(v)) {
-      if (text && !key.isWellFormed()) {
-        throw invalid(path, "member names without lone surrogates are wanted");
-      }
-      checkShape(v[key]!, `${path}.${key}`, depth + 1, numbers, text);
-    }
+  if (typeof v === "number") return numbers ? numberFault(v) : undefined;
+  if (typeof v === "string") {
+    if (!text || v.isWellFormed()) return undefined;
+    return { path: "", detail: "text without lone surrogates is wanted" };
   }
+  if (v === null || typeof v !== "object") return undefined;
+  for (const key of Object.keys(v)) {
+    if (text && !key.isWellFormed()) {
+      return { path: "", detail: "member names without lone surrogates are wanted" };
+    }
+    const fault = faultOf((v as JsonObject)[key]!, depth + 1, numbers, text);
+    if (!fault) continue;
+    const step = Array.isArray(v) ? `[${key}]` : `.${key}`;
+    return { ...fault, path: `${step}${fault.path}` };
+  }
+  return undefined;
+}
+
+function numberFault(v: number): Fault | undefined {
+  if (!Number.isFinite(v)) return { path: "", detail: "a finite number is wanted", example: 1 };
+  if (!Number.isInteger(v) || Number.isSafeInteger(v)) return undefined;
+  const detail = "integers stay within ±(2^53−1); send larger ones as strings";
+  return { path: "", detail, example: "9007199254740993" };
 }
 
 /** Copies JSON so that every member is an own one, whatever its name (`__proto__` included). */

@@ -55,7 +55,8 @@ export function buildContext(
   const { since: _since, ...whole } = asked;
   const query: ContextQuery = isReset ? whole : asked;
   const sight = new Sight(hot, eyes, now);
-  const seen = hot.presence.get(acting.agent)?.seen ?? 0;
+  // A reader that is no agent has no cursor: nothing is new to it.
+  const seen = sight.scorer.isAgent ? hot.presence.get(acting.agent)?.seen ?? 0 : moment.room.head;
   const has = (section: "state" | "views" | "agents" | "actions" | "messages"): boolean =>
     query.sections.has(section);
   const collected: Collected = {
@@ -160,23 +161,33 @@ function helpFor({ room }: Moment, { messages, views, state }: Collected): strin
 /** What the reader could see before and is gone, or hidden, since. */
 function removedSince({ room, hot }: Moment, sight: Sight, since: number): Json[] {
   const gone = new Map<string, JsonObject>();
-  for (let i = room.removals.length - 1; i >= 0 && room.removals[i]!.seq > since; i--) {
-    const { scope, key } = room.removals[i]!;
-    if (room.get(scope, key)) continue;
+  const add = (scope: string, key: string): void => {
     const form = removalOf(sight, scope, key);
     if (form) gone.set(`${scope}.${key}`, form);
+  };
+  for (let i = room.removals.length - 1; i >= 0 && room.removals[i]!.seq > since; i--) {
+    const { scope, key } = room.removals[i]!;
+    const entry = room.get(scope, key);
+    if (!entry || !sight.isThere(scope, key, entry)) add(scope, key);
   }
+  // With an agent go its scope, its actions and its messages.
+  const addThingsOf = (agent: string): void => {
+    for (const key of room.scopes.get(agent)?.keys() ?? []) add(agent, key);
+    for (const id of room.scopes.get("_actions")?.keys() ?? []) {
+      if (room.action(id)!.scope === agent) add("_actions", id);
+    }
+    for (const { seq } of room.messages.places) {
+      if (room.message(seq)!.from === agent) add("_messages", String(seq));
+    }
+  };
   for (const cell of room.gated) {
     const at = cell.indexOf("\u0000");
     const scope = cell.slice(0, at), key = cell.slice(at + 1);
-    const changed = Math.max(
-      hot.memos.changedAt(`enabled:${cell}`),
-      hot.memos.changedAt(`enabled:${cell}\u0001${sight.viewer}`),
-      room.get(scope, key)!.touched,
-    );
-    if (changed <= since || sight.isThere(scope, key, room.get(scope, key)!)) continue;
-    const form = removalOf(sight, scope, key);
-    if (form) gone.set(`${scope}.${key}`, form);
+    const entry = room.get(scope, key)!;
+    const isSame = hot.memos.isGateUnchanged(cell, sight.viewer, since) && entry.touched <= since;
+    if (isSame || sight.isThere(scope, key, entry)) continue;
+    if (scope === "_agents") addThingsOf(key);
+    else add(scope, key);
   }
   return [...gone.values()];
 }

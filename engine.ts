@@ -7,6 +7,7 @@ import { PresenceWriter } from "./engine/presence.ts";
 import { randomUUID } from "node:crypto";
 import { Committer } from "./engine/committer.ts";
 import { HotRoom, type Pending, TailDropped } from "./engine/hot.ts";
+import { rehearseAt } from "./engine/rehearsal.ts";
 import { Residency } from "./engine/residency.ts";
 import type {
   Change,
@@ -42,7 +43,11 @@ export class Engine {
   constructor(readonly store: Store, readonly clock: Clock) {
     this.#committer = new Committer(store, {
       onDurable: (hot, pending) => this.announce(hot, pending),
-      onDropped: (hot, cells) => this.emit(hot, { records: [], cells }),
+      onDropped: (hot, cells) => {
+        this.emit(hot, { records: [], cells });
+        // What was due is due again, even if nobody calls.
+        this.clock.after(1_000, () => this.onDue(hot));
+      },
       onLost: (hot) => this.catchUp(hot),
     });
     this.#rooms = new Residency(store, clock, (hot) => this.#wheel.note(hot, hot.room.nextDue()));
@@ -157,7 +162,7 @@ export class Engine {
   }
 
   /** The moment at which a command or read looks: what is due by then is recorded first. */
-  private moment(hot: HotRoom): Moment {
+  moment(hot: HotRoom): Moment {
     if (hot.isDead) throw new TailDropped();
     const now = Math.max(this.clock.now(), hot.room.ts);
     hot.lastUsed = now;
@@ -189,34 +194,37 @@ export class Engine {
       nonce: this.clock.nonce(),
     };
     const applied = room.apply(unsealed);
-    let cells = hot.memos.invalidate(applied.touched, room.head);
-    let record: LogRecord, reply: T;
+    const cells = hot.memos.invalidate(applied.touched);
+    const place = hot.pending.length;
     try {
       const result = decision.result?.();
       const whole = result === undefined ? unsealed : { ...unsealed, result };
-      record = { ...whole, hash: hashOf(whole) };
+      const record = { ...whole, hash: hashOf(whole) };
       room.hash = record.hash;
-      // Ticks used up by this record end their things in the same group.
-      reply = decision.reply(record);
+      const pending: Pending = {
+        record,
+        ts: now,
+        applied: created ? { ...applied, touched: new Set(room.cells()) } : applied,
+        cells,
+        side: decision.side ?? [],
+        ...(created ? { created } : {}),
+      };
+      hot.pending.push(pending);
+      // Ticks used up by this record end their things in the same group, before anybody looks.
+      if (draft.kind !== "timer") this.settle(hot, now);
+      const reply = decision.reply(record);
+      if (idem) pending.idem = { ...idem, reply: JSON.stringify(reply) };
+      this.#committer.enqueue(hot);
+      this.#wheel.note(hot, room.nextDue());
+      return { record, reply };
     } catch (error) {
-      applied.undo();
-      cells = hot.memos.invalidate(applied.touched, room.head);
+      if (hot.pending.length > place) hot.takeBack(place);
+      else {
+        applied.undo();
+        hot.memos.invalidate(applied.touched);
+      }
       throw error;
     }
-    const pending: Pending = {
-      record,
-      ts: now,
-      applied: created ? { ...applied, touched: new Set(room.cells()) } : applied,
-      cells,
-      side: decision.side ?? [],
-      ...(idem ? { idem: { ...idem, reply: JSON.stringify(reply) } } : {}),
-      ...(created ? { created } : {}),
-    };
-    hot.pending.push(pending);
-    this.#committer.enqueue(hot);
-    if (draft.kind !== "timer") this.settle(hot, now);
-    this.#wheel.note(hot, room.nextDue());
-    return { record, reply };
   }
 
   /**
@@ -253,28 +261,7 @@ export class Engine {
     command: Command<unknown>,
     look: (moment: Moment, record: LogRecord | undefined, cells: ReadonlySet<string>) => T,
   ): Promise<{ value: T; seq: number }> {
-    const { value, seq } = await this.read(id, (moment) => {
-      const { hot, room, now } = moment;
-      const decision = command(moment);
-      if (!decision.draft) return look(moment, undefined, new Set());
-      const record = {
-        ...decision.draft,
-        seq: room.head + 1,
-        ts: iso(now),
-        prev: room.hash,
-        nonce: "",
-        hash: "",
-      };
-      const applied = room.apply(record);
-      const cells = hot.memos.invalidate(applied.touched, room.head);
-      try {
-        const result = decision.result?.();
-        return look(moment, result === undefined ? record : { ...record, result }, cells);
-      } finally {
-        applied.undo();
-        hot.memos.invalidate(applied.touched, room.head);
-      }
-    });
+    const { value, seq } = await this.read(id, (moment) => rehearseAt(moment, command, look));
     return { value, seq };
   }
 
@@ -335,8 +322,22 @@ export class Engine {
     this.clock.after(pause, () => void this.purge());
   }
 
-  /** Follows what other processes have written to the room. */
+  /**
+   * Follows what other processes have written to the room. All who ask while a look is under way
+   * share the next one: no look is older than the request that relies on it.
+   */
   private async catchUp(hot: HotRoom): Promise<void> {
+    const look = (): Promise<void> =>
+      hot.looking = this.follow(hot).finally(() => hot.looking = undefined);
+    if (!hot.looking) return await look();
+    hot.nextLook ??= hot.looking.then(() => {
+      hot.nextLook = undefined;
+      return look();
+    });
+    await hot.nextLook;
+  }
+
+  private async follow(hot: HotRoom): Promise<void> {
     const row = await this.store.findRoomByUid(hot.room.uid);
     if (!row) {
       this.#rooms.release(hot);
@@ -351,7 +352,7 @@ export class Engine {
       if (record.seq !== hot.room.head + 1) continue;
       const { touched } = hot.room.apply(record);
       hot.room.hash = record.hash;
-      for (const cell of hot.memos.invalidate(touched, record.seq)) cells.add(cell);
+      for (const cell of hot.memos.invalidate(touched)) cells.add(cell);
     }
     hot.settleDurable(hot.room.head);
     this.#wheel.note(hot, hot.room.nextDue());
@@ -367,7 +368,7 @@ export class Engine {
   /** An agent's live data changed: who watches it is told, and it is written by and by. */
   presenceChanged(hot: HotRoom, agent: string, field: "presence" | "unread" = "presence"): void {
     this.#presence.note(hot, agent);
-    const cells = hot.memos.invalidate([`${field}:${agent}`], hot.room.head);
+    const cells = hot.memos.invalidate([`${field}:${agent}`], false);
     this.emit(hot, { records: [], cells });
   }
 

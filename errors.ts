@@ -121,7 +121,8 @@ export class SyncError extends Error {
     if (hint !== undefined) body["hint"] = hint;
     if (help !== undefined) body["help"] = help;
     if (example !== undefined) body["example"] = example;
-    return Object.assign(body, facts);
+    // No fact passes for the code or the message.
+    return Object.assign(body, facts, { error: this.code, message: this.message });
   }
 }
 

@@ -108,12 +108,16 @@ export function parseBody<S extends z.ZodType>(
   const parsed = schema.safeParse(body);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0]!;
-  const path = [...(options.at === undefined ? [] : [options.at]), ...issue.path.map(String)];
+  const path = [...(options.at === undefined ? [] : [options.at]), ...issue.path];
   if (issue.code === "unrecognized_keys") {
-    path.push(issue.keys[0]!);
-    throw badField(path.join("."), "this member is not known here", schema, options);
+    throw badField(fieldName([...path, issue.keys[0]!]), "this member is not known here", schema, options);
   }
-  throw badField(path.join(".") || "body", lowerFirst(issue.message), schema, options);
+  throw badField(fieldName(path) || "body", lowerFirst(issue.message), schema, options);
+}
+
+/** `params.writes[0].key`. */
+function fieldName(path: readonly PropertyKey[]): string {
+  return path.map((part, i) => typeof part === "number" ? `[${part}]` : `${i === 0 ? "" : "."}${String(part)}`).join("");
 }
 
 function badField(

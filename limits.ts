@@ -18,6 +18,8 @@ export const JSON_DEPTH_MAX = 64;
 
 /** Bytes of an expression's source. */
 export const CEL_SOURCE_BYTES_MAX = 8_192;
+/** Steps over which `enabled` expressions and views may build on each other. */
+export const ENABLED_DEPTH_MAX = 32;
 /** AST nodes of an expression. */
 export const CEL_NODES_MAX = 2_000;
 /** Nesting of an expression. */
@@ -81,6 +83,8 @@ export const AUDIT_RECORDS = 100;
 export const ROOMS_LIMIT_DEFAULT = 100;
 /** Rooms of one reply. */
 export const ROOMS_LIMIT_MAX = 500;
+/** Rooms that narrowing a token with a wildcard spells out. */
+export const NARROWED_ROOMS_MAX = 200;
 /** The smallest context budget, in tokens. */
 export const BUDGET_TOKENS_MIN = 500;
 /** Combinations that `expand_params` judges per action. */
@@ -122,3 +126,7 @@ export const HOT_BYTES_MAX = 1_073_741_824;
 export const SNAPSHOT_RECORDS = 1_000;
 /** Characters of one part of a snapshot. */
 export const SNAPSHOT_PART_CHARS = 262_144;
+/** Differences of one reply unless asked otherwise. */
+export const DIFF_LIMIT_DEFAULT = 1_000;
+/** Differences of one reply. */
+export const DIFF_LIMIT_MAX = 10_000;

@@ -20,6 +20,8 @@ import { renderError, renderReply } from "./http/render.ts";
 import { type Route, ROUTES } from "./http/routes.ts";
 import { Limits } from "./http/limits.ts";
 import { mountIdentity } from "./http/identity.ts";
+import { type McpParts, mountMcp } from "./mcp/mount.ts";
+import { Memory } from "./memory.ts";
 import { Store } from "./store.ts";
 import { Waits } from "./wait.ts";
 import type { DbOptions } from "./store/db.ts";
@@ -34,6 +36,8 @@ export interface ServiceOptions {
   /** A database somebody else opened, such as a host's own. */
   readonly client?: NonNullable<DbOptions["client"]>;
   readonly address?: AddressOf;
+  /** Adds to every MCP server; for tests of the protocol itself. */
+  readonly extendMcp?: McpParts["extend"];
 }
 
 /** A running service. */
@@ -59,16 +63,24 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   const auth = new Auth(store, config, () => clock.now());
   const waits = new Waits(engine, auth);
   const streams = new Streams(engine, auth);
+  const memory = new Memory(engine);
   const log = logger(config.log, () => clock.now());
   const address = options.address ?? (() => "local");
   const app = new Hono();
   const elevate = await mountIdentity(app, { store, engine, auth, config, clock, address });
-  const deps: Deps = { config, store, engine, auth, waits, streams, elevate };
+  const deps: Deps = { config, store, engine, auth, waits, streams, memory, elevate };
   const metrics = new Metrics(engine, waits);
   const documents = await loadDocuments(new URL("./", import.meta.url));
   const limits = new Limits(config, clock, address);
   for (const route of ROUTES) mount(app, deps, route, metrics, log, limits);
   mountOperations(app, deps, metrics);
+  const mcp = mountMcp(app, {
+    deps: { ...deps, clock, documents },
+    limit: (request, verb) => limits.take(request, { verb }),
+    noteBug: (error, route) => noteMcpBug(error, route, log),
+    newRequestId,
+    extend: options.extendMcp,
+  });
   mountDocuments(app, documents, config);
   const cancelFlush = every(clock, USES_FLUSH_MS, () => void auth.flushUses());
   app.options("*", () => preflight());
@@ -84,7 +96,9 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       cancelFlush();
       waits.close();
       streams.close();
+      await mcp.close();
       await engine.close();
+      await memory.close();
       await auth.flushUses();
       store.close();
     },
@@ -170,6 +184,13 @@ function noteBug(error: unknown, requestId: string, route: Route, log: LogLine):
   }
 }
 
+function noteMcpBug(error: unknown, route: string, log: LogLine): string {
+  const requestId = newRequestId();
+  const text = error instanceof Error ? error.stack : String(error);
+  log("error", "bug", { request_id: requestId, route, error: text });
+  return requestId;
+}
+
 function mountOperations(app: Hono, deps: Deps, metrics: Metrics): void {
   app.get("/healthz", () => renderReply({ body: { ok: true } }, newRequestId(), false));
   app.get("/readyz", async () => {
@@ -212,7 +233,7 @@ function mountDocuments(app: Hono, documents: Documents, config: Config): void {
 
 const ALLOW_HEADERS =
   "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-CSRF-Token, Signature, " +
-  "Signature-Input, Content-Digest, MCP-Protocol-Version, Mcp-Method, Mcp-Name";
+  "Signature-Input, Content-Digest, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Mcp-Session-Id";
 
 function preflight(): Response {
   return new Response(null, {

@@ -77,7 +77,7 @@ export function decideSend(moment: Moment, acting: Acting, raw: Json): Decision<
   const enabled = params.enabled ?? undefined;
   if (enabled !== undefined) {
     compile(enabled, { field: "params.enabled", place: "enabled", expect: "bool" });
-    mustNotCycle(room, [{ scope: "_messages", key: String(seq), enabled }]);
+    mustNotCycle(room, [{ scope: "_messages", key: String(seq), value, enabled }]);
   }
   const writes: Write[] = [{
     scope: "_messages",
@@ -242,7 +242,7 @@ export function mustHoldFence(
   const message = room.message(fence.message);
   if (message?.claimed_by === agent && message.fence === fence.fence) return;
   throw new SyncError("stale_fence", `The claim of message ${fence.message} has moved on.`, {
-    message: fence.message,
+    seq: fence.message,
     fence: fence.fence,
     current: message?.fence ?? null,
     hint: "Somebody else holds the message now, or nobody: stop working on it, or claim it again.",

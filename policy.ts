@@ -129,7 +129,7 @@ function anonymousAccess(principal: Principal, room: Room, isPublic: boolean): A
   return {
     level: reach.level,
     ...(reach.agent === undefined ? {} : { bound: reach.agent }),
-    embodied: [],
+    embodied: principal.embodied.get(room.uid) ?? [],
     owner: principal.lineage[0]!.kind === "room",
     canWiden: false,
     principal,

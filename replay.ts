@@ -5,7 +5,7 @@
 import type { Acting } from "./auth.ts";
 import { buildContext } from "./context.ts";
 import type { ContextQuery } from "./context/query.ts";
-import type { Moment } from "./engine.ts";
+import type { Moment } from "./engine/types.ts";
 import { HotRoom } from "./engine/hot.ts";
 import { SyncError } from "./errors.ts";
 import { Room } from "./room.ts";
@@ -54,7 +54,11 @@ export async function foldOn(
   noting?: (record: LogRecord, touched: ReadonlySet<string>) => void,
 ): Promise<void> {
   while (room.head < seq) {
-    const records = await store.readLog(room.uid, { after: room.head, upTo: seq, limit: FOLD_STEP });
+    const records = await store.readLog(room.uid, {
+      after: room.head,
+      upTo: seq,
+      limit: FOLD_STEP,
+    });
     if (records.length === 0) {
       throw new SyncError("record_not_found", `There is no record ${room.head + 1} in this room.`, {
         seq: room.head + 1,
@@ -71,7 +75,10 @@ export async function foldOn(
 }
 
 /** The base of a room's log, restored. Throws when its snapshot is gone. */
-export async function baseRoom(store: Store, live: Room): Promise<{ room: Room; base: Base | undefined }> {
+export async function baseRoom(
+  store: Store,
+  live: Room,
+): Promise<{ room: Room; base: Base | undefined }> {
   const row = await store.findRoomByUid(live.uid);
   const room = emptyOf(live, row?.base ?? live.base);
   const base = baseOf(room);

@@ -20,7 +20,7 @@ import {
 import { MessageIndex } from "./room/messages.ts";
 import { Scope } from "./room/scope.ts";
 import { TimerIndex } from "./room/timers.ts";
-import { dueAt, tick } from "./timers.ts";
+import { dueAt, isDormant, tick } from "./timers.ts";
 import type {
   ActionDefinition,
   ActionStats,
@@ -224,30 +224,36 @@ export class Room {
       : write.op === "append"
       ? [...asList(old?.value), write.value]
       : write.value;
-    this.put(write.scope, write.key, rewritten(old, value, write, record, ts), saved);
+    const next = rewritten(old, value, write, record, ts);
+    this.put(write.scope, write.key, next, saved);
+    // What falls asleep is gone for its readers.
+    if (old && isDormant(next.timer) && !isDormant(old.timer)) {
+      this.removals.push({ seq: record.seq, scope: write.scope, key: write.key });
+    }
   }
 
   /** One tick per record for each timer that counts on a key this record wrote. */
   private applyTicks(record: Applicable, saved: [string, string, Entry | undefined][]): void {
     const written = new Set<string>();
+    // Clocks that this record has set itself do not count it.
     const fresh = new Set<string>();
     for (const write of record.writes ?? []) {
-      fresh.add(cellOf(write.scope, write.key));
+      const slot = write.op === "cooldown" ? "cooldown" : "timer";
+      if (write.timer) fresh.add(`${slot}\u0000${cellOf(write.scope, write.key)}`);
       if (WRITES_KEY.has(write.op)) written.add(`${write.scope}.${write.key}`);
     }
     for (const target of written) {
       for (const cell of this.timers.tickingOn(target)) {
         const [scope, key] = splitCell(cell);
         const entry = this.get(scope, key)!;
-        const ticked = { ...entry };
-        const armedNow = fresh.has(cell);
-        if (entry.timer?.tick_on === target && !armedNow) {
-          Object.assign(ticked, { timer: tick(entry.timer) });
+        const ticked: Pick<Entry, "timer" | "cooldown"> = {};
+        for (const slot of ["timer", "cooldown"] as const) {
+          const clock = entry[slot];
+          if (clock?.tick_on !== target || fresh.has(`${slot}\u0000${cell}`)) continue;
+          Object.assign(ticked, { [slot]: tick(clock) });
         }
-        if (entry.cooldown?.tick_on === target && !armedNow) {
-          Object.assign(ticked, { cooldown: tick(entry.cooldown) });
-        }
-        this.put(scope, key, { ...ticked, touched: record.seq }, saved);
+        if (!ticked.timer && !ticked.cooldown) continue;
+        this.put(scope, key, { ...entry, ...ticked, touched: record.seq }, saved);
       }
     }
   }

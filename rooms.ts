@@ -16,7 +16,7 @@ import type { RoomRow, SideStatement } from "./store/rows.ts";
 import { updateScope, upsertRole } from "./store/tokens.ts";
 import { iso } from "./timers.ts";
 import { mint } from "./tokens.ts";
-import type { Json, JsonObject, Write } from "./types.ts";
+import type { Json, JsonObject, Millis, Write } from "./types.ts";
 
 const settings = {
   meta: json.optional(),
@@ -71,16 +71,7 @@ export async function createRoom(
   const { user } = principal;
   const join = body.join ?? (user === undefined || principal.isOpen ? "open" : "token");
   const reply = await engine.create(id, (room, now): Decision<CreatedRoom> => {
-    const parent = user ? principal.lineage[0]!.id : null;
-    const common = { user: user?.id ?? null, parent, room: room.uid };
-    const admin = mint({ ...common, kind: "room", scope: `rooms:${id}` }, now);
-    const view = mint({ ...common, kind: "view", scope: `rooms:${id}:read` }, now);
-    const side: SideStatement[] = [...admin.statements, ...view.statements];
-    if (user) {
-      side.push(upsertRole(room.uid, user.id, "owner", body.label ?? null));
-      side.push(...widened(principal, id, parent!));
-    }
-    const actor = user ? `did:sync:user:${user.username}` : localActor(room, "admin");
+    const { actor, token, view_token, side } = ownership(principal, room, body.label ?? null, now);
     return {
       draft: {
         kind: "create",
@@ -93,8 +84,8 @@ export async function createRoom(
         id,
         created_at: iso(now),
         meta: body.meta ?? null,
-        token: admin.token,
-        view_token: view.token,
+        token,
+        view_token,
       }),
     };
   });
@@ -102,15 +93,34 @@ export async function createRoom(
   return reply;
 }
 
-/** `create_rooms` without a wildcard gains the room on that token. */
-function widened(principal: Principal, id: string, grant: string): SideStatement[] {
-  const { words } = principal.lineage[0]!;
-  if (words.words.some((word) => word.room === undefined && word.level === 3)) return [];
-  const scope = formatScope({ ...words, words: [...words.words, { room: id, level: 3 }] });
-  return [updateScope(grant, scope)];
+/** A new room's tokens and owner: what whoever makes a room gets of it. */
+export function ownership(
+  principal: Principal,
+  room: Room,
+  label: string | null,
+  now: Millis,
+): { actor: string; token: string; view_token: string; side: SideStatement[] } {
+  const { user } = principal;
+  // Tokens about another room cannot reach this one: what is minted hangs on the user's own.
+  const own = user ? principal.lineage.filter((grant) => grant.kind === "tok") : [];
+  const common = { user: user?.id ?? null, parent: own[0]?.id ?? null, room: room.uid };
+  const admin = mint({ ...common, kind: "room", scope: `rooms:${room.id}` }, now);
+  const view = mint({ ...common, kind: "view", scope: `rooms:${room.id}:read` }, now);
+  const side: SideStatement[] = [...admin.statements, ...view.statements];
+  if (user) side.push(upsertRole(room.uid, user.id, "owner", label));
+  for (const grant of own) side.push(...widened(grant, room.id));
+  const actor = user ? `did:sync:user:${user.username}` : localActor(room, "admin");
+  return { actor, token: admin.token, view_token: view.token, side };
 }
 
-function mustMayCreate(principal: Principal): void {
+/** A grant without a wildcard gains the room that it made. */
+function widened({ id, words }: Principal["lineage"][number], room: string): SideStatement[] {
+  if (words.words.some((word) => word.room === undefined && word.level === 3)) return [];
+  return [updateScope(id, formatScope({ ...words, words: [...words.words, { room, level: 3 }] }))];
+}
+
+/** Refuses a caller that may not create rooms. Throws `authentication_required`, `scope_denied`. */
+export function mustMayCreate(principal: Principal): void {
   const isGranted = principal.lineage.length > 0 && principal.user !== undefined &&
     principal.lineage.every((grant) => grant.words.createRooms);
   if (isGranted || (principal.isOpen && principal.lineage.length === 0)) return;

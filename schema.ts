@@ -51,6 +51,7 @@ export const MIGRATIONS: readonly Migration[] = [
         agent TEXT NOT NULL,
         actor TEXT NOT NULL,
         action TEXT,
+        -- JSON of what else the record holds
         body TEXT NOT NULL,
         nonce TEXT NOT NULL,
         hash TEXT NOT NULL,

@@ -139,7 +139,10 @@ export class Sight {
   entry(scope: string, key: string): Entry | undefined {
     if (this.tracker) {
       this.tracker.cells.add(cellOf(scope, key));
-      if (isPrivateScope(scope)) this.tracker.cells.add(cellOf("_agents", scope));
+      const keeper = scope === "_actions" ? this.room.action(key)?.scope : scope;
+      if (keeper !== undefined && isPrivateScope(keeper)) {
+        this.tracker.cells.add(cellOf("_agents", keeper));
+      }
     }
     const entry = this.room.get(scope, key);
     return entry && this.isThere(scope, key, entry) ? entry : undefined;
@@ -149,9 +152,10 @@ export class Sight {
   isThere(scope: string, key: string, entry: Entry): boolean {
     if (isDormant(entry.timer)) return false;
     if (this.room.gated.size === 0) return true;
-    if (entry.enabled !== undefined && !this.isEnabled(scope, key, entry.enabled)) return false;
+    // The agent first: it sees the room without what is its own.
     const keeper = this.keeperOf(scope, key, entry);
-    return keeper === undefined || this.isAgentThere(keeper);
+    if (keeper !== undefined && !this.isAgentThere(keeper)) return false;
+    return entry.enabled === undefined || this.isEnabled(scope, key, entry.enabled);
   }
 
   /** The agent whose `enabled` carries over to an entry. */
@@ -188,12 +192,11 @@ export class Sight {
     try {
       const authority = this.authorityOf(scope, key);
       const eyes = scopeEyes(this.room, authority, this.viewer);
+      if (isPrivateScope(authority)) tracker.cells.add(cellOf("_agents", authority));
       const holds = this.as(eyes, tracker).holds(programOf(source, "enabled"), tracker);
-      memos.keep(
-        tracker.readsSelf ? mine : base,
-        holds,
-        [...tracker.cells].filter((c) => c !== cell),
-      );
+      // Its own cell, too: another expression, scope or sender is another answer.
+      tracker.cells.add(cell);
+      memos.keep(tracker.readsSelf ? mine : base, holds, tracker.cells, this.room.head);
       if (tracker.readsSelf && this.tracker) this.tracker.readsSelf = true;
       return holds;
     } finally {
@@ -324,13 +327,15 @@ export class Sight {
     }
     const tracker = new Tracker();
     tracker.cells.add(cellOf("_views", id));
+    // What its scope's agent may read hangs on its grants.
+    if (isPrivateScope(definition.scope)) tracker.cells.add(cellOf("_agents", definition.scope));
     memos.computing.add(key);
     try {
       const eyes = scopeEyes(this.room, definition.scope);
       const sight = new Sight(this.live, eyes, this.now, tracker, undefined, this.pool, eyes.self);
       const result = { ...sight.viewValue(definition), isVolatile: tracker.isVolatile };
       if (result.isVolatile) this.#views.set(id, result);
-      else memos.keep(key, result, tracker.cells);
+      else memos.keep(key, result, tracker.cells, this.room.head);
       return result;
     } finally {
       memos.computing.delete(key);

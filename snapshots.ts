@@ -7,7 +7,8 @@ import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { canonical } from "./canonical.ts";
-import type { Change, Engine } from "./engine.ts";
+import type { Engine } from "./engine.ts";
+import type { Change } from "./engine/types.ts";
 import { type HotRoom, TailDropped } from "./engine/hot.ts";
 import { SyncError } from "./errors.ts";
 import { SNAPSHOT_PART_CHARS, SNAPSHOT_RECORDS } from "./limits.ts";
@@ -102,7 +103,12 @@ function pack(lines: readonly string[]): Uint8Array {
 export async function keepSnapshot(
   store: Store,
   uid: string,
-  at: { readonly seq: number; readonly kind: SnapshotKind; readonly ts: Millis; readonly hash: string },
+  at: {
+    readonly seq: number;
+    readonly kind: SnapshotKind;
+    readonly ts: Millis;
+    readonly hash: string;
+  },
   placed: readonly Placed[],
 ): Promise<void> {
   await saveSnapshot(store, uid, at, partsOf(placed));

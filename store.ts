@@ -6,7 +6,14 @@ import { SyncError } from "./errors.ts";
 import { MIGRATIONS } from "./schema.ts";
 import { Db, type DbOptions, isContentError, type Row, type Statement } from "./store/db.ts";
 import type { EntryRow, LoadedRoom, LogFilter, RoomCommit, RoomRow } from "./store/rows.ts";
-import { logRecord, logWhere, roomRow, SELECT_ROOM, statementsOf } from "./store/statements.ts";
+import {
+  LOG_COLUMNS,
+  logRecord,
+  logWhere,
+  roomRow,
+  SELECT_ROOM,
+  statementsOf,
+} from "./store/statements.ts";
 import type { LogRecord, Millis, Presence } from "./types.ts";
 
 export type { Statement } from "./store/db.ts";
@@ -151,7 +158,7 @@ export class Store {
     const { where, args } = logWhere(filter);
     const order = filter.newestFirst ? "DESC" : "ASC";
     const rows = await this.db.all(
-      `SELECT seq, body, nonce, hash FROM log WHERE room = :room ${where} ORDER BY seq ${order} LIMIT :limit`,
+      `SELECT ${LOG_COLUMNS} FROM log WHERE room = :room ${where} ORDER BY seq ${order} LIMIT :limit`,
       { room, ...args, limit: filter.limit ?? -1 },
     );
     return rows.map(logRecord);

@@ -5,20 +5,40 @@ import { SyncError } from "./errors.ts";
 import { TIMER_MS_MAX, TIMER_TICKS_MAX } from "./limits.ts";
 import type { ArmedTimer, Json, JsonObject, Millis, TimerEffect } from "./types.ts";
 
-const RFC3339 = /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;
+const RFC3339 =
+  /^(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2}):(\d{2})(\.\d{1,9})?([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/;
+/** The last instant with a year of four digits. */
+const INSTANT_MAX = Date.parse("9999-12-31T23:59:59.999Z");
 const TICK_ON = /^(state\.)?([A-Za-z0-9_][A-Za-z0-9_:@-]*)\.(.+)$/;
 
 /** Any RFC 3339 instant as milliseconds, or undefined. */
 export function parseInstant(text: string): Millis | undefined {
-  if (!RFC3339.test(text)) return undefined;
-  const ms = Date.parse(text.replace(" ", "T"));
-  return Number.isFinite(ms) ? ms : undefined;
+  const match = RFC3339.exec(text);
+  if (!match) return undefined;
+  const [, year, month, day, hour, minute, second, fraction, zone] = match;
+  const days = new Date(Date.UTC(Number(year), Number(month), 0)).getUTCDate();
+  const isDate = Number(month) >= 1 && Number(month) <= 12 && Number(day) >= 1 &&
+    Number(day) <= days;
+  if (!isDate || Number(hour) > 23 || Number(minute) > 59 || Number(second) > 59) return undefined;
+  const iso = `${year}-${month}-${day}T${hour}:${minute}:${second}${fraction ?? ""}`;
+  const ms = Date.parse(`${iso}${zone!.toUpperCase()}`);
+  return Number.isFinite(ms) && ms <= INSTANT_MAX ? ms : undefined;
 }
 
 /** An instant as ISO-8601 UTC with milliseconds. */
 export function iso(ms: Millis): string {
-  return new Date(ms).toISOString();
+  const slot = ms & (KEPT - 1);
+  if (keptMillis[slot] !== ms) {
+    keptText[slot] = new Date(ms).toISOString();
+    keptMillis[slot] = ms;
+  }
+  return keptText[slot]!;
 }
+
+/** The newest texts of instants: the same ones are shown again and again. */
+const KEPT = 4_096;
+const keptMillis = new Float64Array(KEPT).fill(NaN);
+const keptText: string[] = new Array<string>(KEPT).fill("");
 
 function bad(field: string, detail: string): SyncError {
   return new SyncError("invalid_timer", `"${field}" is not a valid timer: ${detail}.`, {
@@ -108,12 +128,13 @@ export function restart(timer: ArmedTimer, now: Millis): ArmedTimer {
 
 /** One tick less. */
 export function tick(timer: ArmedTimer): ArmedTimer {
+  if (timer.resting) return timer;
   return { ...timer, ticks_left: Math.max(0, (timer.ticks_left ?? 1) - 1) };
 }
 
 /** When a timer is due: an instant, `-Infinity` when its ticks are used up, undefined while it rests or ticks. */
 export function dueAt(timer: ArmedTimer | undefined): Millis | undefined {
-  if (!timer || timer.resting_ms !== undefined) return undefined;
+  if (!timer || timer.resting_ms !== undefined || timer.resting) return undefined;
   if (timer.ticks_left !== undefined) return timer.ticks_left <= 0 ? -Infinity : undefined;
   return timer.due_at === undefined ? undefined : Date.parse(timer.due_at);
 }
@@ -125,15 +146,15 @@ export function isDormant(timer: ArmedTimer | undefined): boolean {
 
 /** A `delete` timer at rest, as a claimed message's is: it keeps what it had left. */
 export function rest(timer: ArmedTimer | undefined, now: Millis): ArmedTimer | undefined {
-  if (timer?.effect !== "delete" || timer.due_at === undefined || timer.resting_ms !== undefined) {
-    return timer;
-  }
+  if (timer?.effect !== "delete" || timer.resting_ms !== undefined) return timer;
+  if (timer.due_at === undefined) return { ...timer, resting: true };
   return { ...timer, resting_ms: Math.max(0, Date.parse(timer.due_at) - now) };
 }
 
 /** A rested timer goes on with what it had left. */
 export function resume(timer: ArmedTimer | undefined, now: Millis): ArmedTimer | undefined {
-  if (timer?.resting_ms === undefined) return timer;
-  const { resting_ms, ...running } = timer;
+  if (!timer) return timer;
+  const { resting_ms, resting: _resting, ...running } = timer;
+  if (resting_ms === undefined) return running;
   return { ...running, due_at: iso(now + resting_ms) };
 }

@@ -137,6 +137,11 @@ export async function findLivingLineage(
   return rows.map((row) => ({ ...row, words: parseScope(row.scope) }));
 }
 
+/** Is a grant good at this origin (RFC 8707)? One without a resource is; asked of every link at each use. */
+export function resourceMatches(grant: { readonly resource: string | null }, origin: string): boolean {
+  return grant.resource === null || grant.resource === origin || grant.resource.startsWith(`${origin}/`);
+}
+
 /** What a refresh answers. */
 export interface Refreshed {
   readonly access_token: string;

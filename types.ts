@@ -50,6 +50,8 @@ export interface ArmedTimer {
   readonly tick_on?: string;
   /** What is left of `ms` while the timer rests (a claimed message). */
   readonly resting_ms?: number;
+  /** Its ticks rest, too: nothing counts down. */
+  readonly resting?: true;
 }
 
 /** How often and by whom an action was invoked: folded from the log. */
@@ -107,7 +109,8 @@ export interface Write {
   readonly value: Json;
   readonly revision: number;
   readonly version: string;
-  readonly timer?: ArmedTimer;
+  /** The timer it sets; null takes it away. Absent, a change in place lets it run on. */
+  readonly timer?: ArmedTimer | null;
   readonly enabled?: string;
 }
 

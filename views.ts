@@ -59,10 +59,9 @@ export function readsOf(program: Program): string[] {
   return [...new Set(paths)];
 }
 
-function checkView(room: Room, params: Params, field: string): Program {
+function checkView(room: Room, params: Params, field: string): void {
   const program = compile(params.expr, { field: `${field}expr`, place: "view" });
   mustNotCircle(room, params.id, program);
-  return program;
 }
 
 /** Refuses a view that would read itself by way of others. Throws `view_cycle`. */
@@ -107,7 +106,7 @@ export function viewWrite(
   at: string,
 ): Write {
   const params = parseBody(registerViewParams, raw, { example: EXAMPLE, at });
-  const program = checkView(room, params, `${at}.`);
+  checkView(room, params, `${at}.`);
   const scope = params.scope ?? (registrar === "admin" || registrar === "" ? "_shared" : registrar);
   const render = typeof params.render === "string" ? { type: params.render } : params.render;
   const definition: ViewDefinition = {
@@ -122,13 +121,11 @@ export function viewWrite(
   const value = definition as unknown as Json;
   mustFitValue(value, at);
   const timer = params.timer == null ? undefined : arm(params.timer, `${at}.timer`, now);
-  const gated = definition.enabled === undefined
-    ? []
-    : [{ scope: "_views", key: params.id, enabled: definition.enabled }];
   if (definition.enabled !== undefined) {
     compile(definition.enabled, { field: `${at}.enabled`, place: "enabled", expect: "bool" });
   }
-  mustNotCycle(room, gated, new Map([[params.id, program]]));
+  const enabled = definition.enabled === undefined ? {} : { enabled: definition.enabled };
+  mustNotCycle(room, [{ scope: "_views", key: params.id, value, ...enabled }]);
   const known = room.get("_views", params.id);
   if (!known) mustStayWithinLimits(room, "views", 1);
   return {
@@ -139,7 +136,7 @@ export function viewWrite(
     revision: (known?.revision ?? 0) + 1,
     version: versionOf(value),
     ...(timer ? { timer } : {}),
-    ...(definition.enabled === undefined ? {} : { enabled: definition.enabled }),
+    ...enabled,
   };
 }
 

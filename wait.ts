@@ -12,9 +12,11 @@ import { type HotRoom, type OpenWait, TailDropped } from "./engine/hot.ts";
 import { SyncError } from "./errors.ts";
 import { ROOM_VOLATILE_WAITERS_MAX, ROOM_WAITERS_MAX } from "./limits.ts";
 import type { Elevate, Principal } from "./policy.ts";
+import { cellOf } from "./room/changes.ts";
+import { scopeCell } from "./sight/memos.ts";
 import type { JsonObject, LogRecord, Millis } from "./types.ts";
 import { type Judgement, type WaitGroup, WaitIndex } from "./wait/index.ts";
-import { hasChangedSince, judge, noteLate, stalledAgents } from "./wait/judge.ts";
+import { hasChangedSince, judge, noteLate, noteViews, stalledAgents } from "./wait/judge.ts";
 import { parseWait, type WaitQuery } from "./wait/query.ts";
 
 /** What a wait needs from its door. */
@@ -89,8 +91,9 @@ export class Waits {
   /** Looks once; when there is nothing to tell yet, sleeps in the index from the same turn on. */
   private async sleep(request: WaitRequest, query: WaitQuery, startedAt: Millis): Promise<Wakeup> {
     let leave: (() => void) | undefined;
-    const { value: outcome } = await this.engine.read(request.room, (moment) => {
+    const look = (moment: Moment): Promise<Wakeup> => {
       leave?.();
+      leave = undefined;
       const acting = act(request.principal, moment, "wait", request.agent, request.elevate);
       heartbeat(this.engine, moment.hot, acting, moment.now);
       const since = query.since ?? moment.room.head;
@@ -101,6 +104,7 @@ export class Waits {
       if (judgement.holds && isChanged) {
         return Promise.resolve<Wakeup>(wokenAt(moment, acting, query, judgement, undefined));
       }
+      if (query.since !== undefined || !query.program) noteViews(moment, acting);
       const { promise, resolve } = Promise.withResolvers<Wakeup>();
       const sleeper: Sleeper = {
         request,
@@ -113,8 +117,9 @@ export class Waits {
       };
       leave = this.enter(moment, sleeper, judgement);
       return promise;
-    });
+    };
     try {
+      const { value: outcome } = await this.engine.read(request.room, look);
       return await outcome;
     } finally {
       leave?.();
@@ -133,10 +138,11 @@ export class Waits {
     const group = index.join(key, query.program, sleeper, judgement);
     hot.pins++;
     const left = sleeper.startedAt + query.timeout - now;
-    const cancelTimer = this.engine.clock.after(
-      Math.max(0, left),
-      () => sleeper.settle({ kind: "timeout" }),
-    );
+    const onTimeout = (): void => {
+      if (!group.isVolatile) noteLate(hot, acting, query, this.engine.clock.now());
+      sleeper.settle({ kind: "timeout" });
+    };
+    const cancelTimer = this.engine.clock.after(Math.max(0, left), onTimeout);
     const onAbort = (): void => sleeper.settle({ kind: "gone" });
     if (request.signal?.aborted) onAbort();
     request.signal?.addEventListener("abort", onAbort, { once: true });
@@ -164,15 +170,16 @@ export class Waits {
   /** Presence: `waiting` lies over the agent's status as long as its wait is open. */
   private showWaiting(
     hot: HotRoom,
-    { acting, query }: Sleeper,
+    sleeper: Sleeper,
     group: WaitGroup<Sleeper>,
   ): () => void {
+    const { acting, query } = sleeper;
     const { agent } = acting;
     if (agent === "" || agent === "admin" || acting.isBorrowed) return () => undefined;
     const wait: OpenWait = {
       condition: query.condition ?? "any change",
       program: query.program,
-      since: this.engine.clock.now(),
+      since: sleeper.startedAt,
       isVolatile: () => group.isVolatile,
       cells: () => group.cells,
       wouldHold: (moment) => judge(moment, acting, query.program).holds,
@@ -213,11 +220,7 @@ export class Waits {
     for (const [hot, { cells, records }] of due) {
       const index = this.#indices.get(hot);
       if (!index || hot.isDead) continue;
-      const moment: Moment = {
-        hot,
-        room: hot.room,
-        now: Math.max(this.engine.clock.now(), hot.room.ts),
-      };
+      const moment = this.engine.moment(hot);
       for (const group of index.affected(cells, records.length > 0)) {
         this.judgeGroup(moment, index, group, records);
       }
@@ -234,11 +237,13 @@ export class Waits {
     if (!first) return;
     const judgement = judge(moment, first.acting, group.program);
     index.update(group, judgement);
+    if (group.isVolatile) this.tickVolatile();
     if (!judgement.holds) return;
+    const by = newestBehind(records, group.cells);
     for (const sleeper of [...group.sleepers]) {
       const needsChange = sleeper.query.since !== undefined || group.program === undefined;
       if (needsChange && !hasChangedSince(moment, sleeper.acting, sleeper.since)) continue;
-      sleeper.settle(wokenAt(moment, sleeper.acting, sleeper.query, judgement, records.at(-1)));
+      sleeper.settle(wakeUp(moment, sleeper, judgement, by));
     }
   }
 
@@ -248,11 +253,8 @@ export class Waits {
       this.#cancelVolatile = undefined;
       let isAny = false;
       for (const [hot, index] of this.#indices) {
-        const moment: Moment = {
-          hot,
-          room: hot.room,
-          now: Math.max(this.engine.clock.now(), hot.room.ts),
-        };
+        if (hot.isDead || index.volatile.size === 0) continue;
+        const moment = this.engine.moment(hot);
         for (const group of [...index.volatile]) {
           isAny = true;
           this.judgeGroup(moment, index, group, []);
@@ -321,13 +323,12 @@ export class Waits {
   ): Promise<{ body: JsonObject; seq: number }> {
     const { value, hot, seq } = await this.engine.read(request.room, (moment) => {
       const acting = act(request.principal, moment, "wait", request.agent, request.elevate);
-      const { error } = judge(moment, acting, query.program);
+      const { error, isVolatile } = judge(moment, acting, query.program);
       const context = buildContext(moment, acting, query.context);
-      return { acting, error, context, stalled: stalledAgents(moment, acting, query) };
+      return { error, context, stalled: stalledAgents(moment, acting, query, isVolatile) };
     });
     const now = this.engine.clock.now();
     if (kind !== "gone") moveCursors(this.engine, hot, value.context.cursors, now);
-    if (kind === "timeout") noteLate(hot, value.acting, query, now);
     const body: JsonObject = {
       triggered: false,
       timeout: true,
@@ -361,6 +362,33 @@ function wokenAt(
 ): Woken {
   const context = buildContext(moment, acting, query.context);
   return { kind: "woken", judgement, by, context, hot: moment.hot, seq: moment.room.head };
+}
+
+/** A sleeper's wake-up; what goes wrong in making its context is its own failure. */
+function wakeUp(
+  moment: Moment,
+  { acting, query }: Sleeper,
+  judgement: Judgement,
+  by: LogRecord | undefined,
+): Wakeup {
+  try {
+    return wokenAt(moment, acting, query, judgement, by);
+  } catch (error) {
+    return { kind: "failed", error };
+  }
+}
+
+/** The newest record that wrote something the condition reads; else the newest of all. */
+function newestBehind(
+  records: readonly LogRecord[],
+  cells: readonly string[],
+): LogRecord | undefined {
+  const read = new Set(cells);
+  const wrote = ({ writes }: LogRecord): boolean =>
+    (writes ?? []).some(({ scope, key }) =>
+      read.has(cellOf(scope, key)) || read.has(scopeCell(scope))
+    );
+  return records.findLast(wrote) ?? records.at(-1);
 }
 
 function wokenReply({ judgement, by, seq }: Woken, query: WaitQuery, waited: Millis): JsonObject {

@@ -208,7 +208,7 @@ function accessForJoin(principal: Principal, room: Room, open: Access): Access {
 }
 
 /** Re-joining takes the agent's own token, its user's, or an admin's. Throws `agent_exists`. */
-function mustOwnAgent(access: Access, known: AgentDefinition, id: string): void {
+export function mustOwnAgent(access: Access, known: AgentDefinition, id: string): void {
   const user = access.principal.user?.id;
   const isAdmin = access.level === LEVEL.admin;
   if (access.bound === id || isAdmin || (user !== undefined && known.owner === user)) return;
@@ -219,7 +219,8 @@ function mustOwnAgent(access: Access, known: AgentDefinition, id: string): void 
   });
 }
 
-function definitionOf(
+/** An agent as a join leaves it. Throws `actor_denied`, `invalid_cel`. */
+export function definitionOf(
   room: Room,
   id: string,
   body: z.output<typeof joinBody>,
@@ -256,7 +257,8 @@ function actorDenied(actor: string): SyncError {
   });
 }
 
-function joinWrites(
+/** What a join writes: the agent, its first state, its views. */
+export function joinWrites(
   room: Room,
   id: string,
   body: z.output<typeof joinBody>,
@@ -264,9 +266,6 @@ function joinWrites(
   now: Millis,
 ): Write[] {
   const writes = [agentWrite(room, id, definition)];
-  if (definition.enabled !== undefined) {
-    mustNotCycle(room, [{ scope: "_agents", key: id, enabled: definition.enabled }]);
-  }
   const state = Object.entries(body.state ?? {});
   mustStayWithinLimits(room, "keys", state.length);
   for (const [key, value] of state) {
@@ -286,6 +285,8 @@ function joinWrites(
   for (const [i, view] of (body.views ?? []).entries()) {
     writes.push(ownView(room, { ...view, scope: id } as JsonObject, id, now, `views[${i}]`));
   }
+  const isPlain = definition.enabled === undefined && writes.every((w) => w.scope !== "_views");
+  if (!isPlain) mustNotCycle(room, writes);
   return writes;
 }
 

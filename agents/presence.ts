@@ -9,13 +9,11 @@ export function heartbeat(engine: Engine, hot: HotRoom, acting: Acting, now: Mil
   if (acting.agent === "" || acting.agent === "admin" || acting.isBorrowed) return;
   const presence = hot.presenceOf(acting.agent, now);
   if (presence.status === "done") return;
-  const wasStale = now - presence.lastHeartbeat >= HEARTBEAT_SHOWN_MS;
+  const isToTell = now - (hot.heartbeatTold.get(acting.agent) ?? 0) >= HEARTBEAT_SHOWN_MS;
   const wasIdle = presence.status === "idle";
-  if (!wasStale && !wasIdle) {
-    presence.lastHeartbeat = now;
-    return;
-  }
   presence.lastHeartbeat = now;
+  if (!isToTell && !wasIdle) return;
+  hot.heartbeatTold.set(acting.agent, now);
   if (wasIdle) presence.status = "active";
   engine.presenceChanged(hot, acting.agent);
 }
@@ -34,5 +32,6 @@ export function setStatus(
   const presence = hot.presenceOf(agent, now);
   presence.status = status;
   presence.lastHeartbeat = now;
+  hot.heartbeatTold.set(agent, now);
   engine.presenceChanged(hot, agent);
 }

@@ -22,7 +22,8 @@ import { findUser, insertUser } from "../store/tokens.ts";
 import { ACCESS_MS, mint } from "../tokens.ts";
 
 const DAY_MS = 86_400_000;
-const USAGE = `deno task token --user NAME --scope "rooms:* create_rooms" [--label TEXT] [--days 30] [--refresh]
+const USAGE =
+  `deno task token --user NAME --scope "rooms:* create_rooms" [--label TEXT] [--days 30] [--refresh]
 deno task token --user NAME --recover     prints a recovery code, to add a passkey with at /recover`;
 
 /** What the command line asks for. */
@@ -53,7 +54,9 @@ export function parseOrder(args: readonly string[]): Order {
     throw invalid("--scope", "a scope is wanted", '--scope "rooms:* create_rooms"');
   }
   const days = Number(values.days);
-  if (!Number.isInteger(days) || days < 1 || days > 3650) throw invalid("--days", "1 to 3650 is wanted", "--days 30");
+  if (!Number.isInteger(days) || days < 1 || days > 3650) {
+    throw invalid("--days", "1 to 3650 is wanted", "--days 30");
+  }
   return {
     user: parseUsername(values.user),
     scope: values.scope ?? "",
@@ -80,9 +83,9 @@ export async function carryOut(
   const scope = parseScope(order.scope);
   const rooms = await listMemberRooms(store, user.id, namedRooms(scope));
   const beyond = beyondAccess(scope, user.id, rooms);
-  const warnings = beyond?.room === undefined
-    ? []
-    : [`"${order.user}" has no such access to the room "${beyond.room}": there the token reaches nothing (yet).`];
+  const warnings = beyond?.room === undefined ? [] : [
+    `"${order.user}" has no such access to the room "${beyond.room}": there the token reaches nothing (yet).`,
+  ];
   const minted = mint({
     kind: "tok",
     scope: order.scope,
@@ -101,7 +104,9 @@ if (import.meta.main) {
   try {
     const order = parseOrder(process.argv.slice(2));
     const config = readConfig((name) => process.env[name]);
-    if (config.db.startsWith("file:")) mkdirSync(dirname(config.db.slice("file:".length)), { recursive: true });
+    if (config.db.startsWith("file:")) {
+      mkdirSync(dirname(config.db.slice("file:".length)), { recursive: true });
+    }
     const store = await Store.open({
       url: config.db,
       ...(config.dbToken === undefined ? {} : { authToken: config.dbToken }),

@@ -48,14 +48,11 @@ export function compile(source: unknown, options: CompileOptions): Program {
   if (typeof source !== "string") {
     throw invalidCel(new Refusal("parse", "an expression is text", undefined), "", options.field);
   }
-  const key = JSON.stringify([
-    source,
-    options.place,
-    options.params ?? null,
-    options.expect ?? null,
-  ]);
+  const params = options.params === undefined ? "" : JSON.stringify(options.params);
+  const key = `${options.place}${options.expect ?? ""} ${params} ${source}`;
   const known = cache.get(key);
   if (known) {
+    if (cache.size < CACHE_MAX / 2) return known;
     cache.delete(key);
     cache.set(key, known);
     return known;

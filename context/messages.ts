@@ -4,6 +4,7 @@ import { isMessageThere, isOpenFor, messageCounts } from "../sight/messages.ts";
 import { iso } from "../timers.ts";
 import type { JsonObject, MessageBody } from "../types.ts";
 import type { ContextQuery } from "./query.ts";
+import { mayHaveFlipped } from "./state.ts";
 
 /** A message on the page. */
 export interface ShownMessage {
@@ -98,11 +99,17 @@ function firstAfter(visible: readonly { readonly order: number }[], after: numbe
   return low;
 }
 
+/** May the message have changed, or have come to be there, after record `since`? */
+function mayHaveChanged(sight: Sight, seq: number, message: MessageBody, since: number): boolean {
+  if (sight.room.get("_messages", String(seq))!.touched > since) return true;
+  if (sight.room.gated.size === 0) return false;
+  return mayHaveFlipped(sight, "_messages", String(seq), since) ||
+    mayHaveFlipped(sight, "_agents", message.from, since);
+}
+
 function fits(sight: Sight, seq: number, { messages: filter, since }: ContextQuery): boolean {
   const message = sight.room.message(seq)!;
-  if (since !== undefined && sight.room.get("_messages", String(seq))!.touched <= since) {
-    return false;
-  }
+  if (since !== undefined && !mayHaveChanged(sight, seq, message, since)) return false;
   if (filter.kind !== undefined && message.kind !== filter.kind) return false;
   if (filter.from !== undefined && message.from !== filter.from) return false;
   if (filter.to !== undefined && !message.to?.includes(filter.to)) return false;

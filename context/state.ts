@@ -1,6 +1,7 @@
 /** The state section: what a reader sees of the entries, by tier. */
 import { WHOLE_BYTES_MAX, WHOLE_ENTRIES_MAX } from "../limits.ts";
 import { grantsOf, isCustomScope, isPrivateScope } from "../policy.ts";
+import { cellOf } from "../room/changes.ts";
 import type { Sight } from "../sight.ts";
 import { metaOf, type Tier } from "../sight/meta.ts";
 import { tierOf } from "../sight/scores.ts";
@@ -103,16 +104,14 @@ function mayHaveChanged(
 ): boolean {
   if (entry.touched > since) return true;
   if (sight.room.gated.size === 0) return false;
-  const { memos } = sight.live;
-  const cell = `enabled:${scope}\u0000${key}`;
-  if (entry.enabled !== undefined) {
-    if (Math.max(memos.changedAt(cell), memos.changedAt(`${cell}\u0001${sight.viewer}`)) > since) {
-      return true;
-    }
-  }
-  if (!isPrivateScope(scope)) return false;
-  const agent = `enabled:_agents\u0000${scope}`;
-  return Math.max(memos.changedAt(agent), memos.changedAt(`${agent}\u0001${sight.viewer}`)) > since;
+  if (entry.enabled !== undefined && mayHaveFlipped(sight, scope, key, since)) return true;
+  return isPrivateScope(scope) && mayHaveFlipped(sight, "_agents", scope, since);
+}
+
+/** May a thing's `enabled` have come to something else for this reader after record `since`? */
+export function mayHaveFlipped(sight: Sight, scope: string, key: string, since: number): boolean {
+  if (sight.room.get(scope, key)?.enabled === undefined) return false;
+  return !sight.live.memos.isGateUnchanged(cellOf(scope, key), sight.viewer, since);
 }
 
 /** The tier in which a candidate is shown, and whether its value is. */
@@ -125,8 +124,7 @@ export function tierFor(
   if (section.isWhole && query.elision === "auto") return { tier: "focus", shown: true };
   const tier = tierOf(candidate.score, query.focus, query.elide);
   if (tier !== "elided") return { tier, shown: true };
-  const shown = query.elision === "none" || (candidate.isNew && !query.namesThresholds) ||
-    candidate.isNew;
+  const shown = query.elision === "none" || candidate.isNew;
   return { tier: shown ? "peripheral" : "elided", shown };
 }
 

@@ -13,6 +13,7 @@ import { tierOf } from "../sight/scores.ts";
 import { iso } from "../timers.ts";
 import type { ActionDefinition, AgentDefinition, Entry, Json, JsonObject } from "../types.ts";
 import type { ContextQuery } from "./query.ts";
+import { mayHaveFlipped } from "./state.ts";
 
 /** Views by id: value, and why there is none. */
 export function showViews(sight: Sight, query: ContextQuery): Map<string, JsonObject> {
@@ -37,8 +38,10 @@ function showView(sight: Sight, id: string, query: ContextQuery): JsonObject | u
     return { value: result.value, system: true, _meta: builtinMeta() };
   }
   const { since } = query;
-  const changed = Math.max(entry.touched, sight.live.memos.changedAt(`view:${id}`));
-  if (since !== undefined && !result.isVolatile && changed <= since) return undefined;
+  const isSame = since !== undefined && !result.isVolatile && entry.touched <= since &&
+    sight.live.memos.isUnchanged(`view:${id}`, since) &&
+    !mayHaveFlipped(sight, "_views", id, since);
+  if (isSame) return undefined;
   const score = sight.scorer.score("_views", id, entry);
   const isExpanded = query.expand.some((path) => path === `_views.${id}` || path === "_views.*");
   const raw = isExpanded ? "focus" : tierOf(score, query.focus, query.elide);

@@ -24,7 +24,7 @@ export interface Pending {
   /** Cells that may read differently since. */
   readonly cells: ReadonlySet<string>;
   readonly side: readonly SideStatement[];
-  readonly idem?: LogRow["idem"];
+  idem?: LogRow["idem"];
   readonly created?: RoomCommit["created"];
 }
 
@@ -74,6 +74,8 @@ export class HotRoom implements LiveRoom {
   /** Waits that timed out a moment ago still count as waiting when a stall is judged. */
   readonly lateWaits = new Map<string, { readonly condition: string; readonly until: Millis }>();
   readonly dirtyPresence = new Set<string>();
+  /** When an agent's sign of life was last told to those who watch it. */
+  readonly heartbeatTold = new Map<string, Millis>();
   readonly #presenceWritten = new Map<string, Millis>();
   pending: Pending[] = [];
   /** The newest record that is in the database. */
@@ -81,6 +83,9 @@ export class HotRoom implements LiveRoom {
   /** Waits and streams that hold the room in memory. */
   pins = 0;
   lastUsed: Millis;
+  /** Under way while the room follows what another process has written, and the look after that. */
+  looking: Promise<void> | undefined;
+  nextLook: Promise<void> | undefined;
   /** Set when the room was deleted or dropped from memory. */
   isDead = false;
   #waiters: { seq: number; resolve: () => void; reject: (error: Error) => void }[] = [];
@@ -119,17 +124,20 @@ export class HotRoom implements LiveRoom {
 
   /** Undoes everything that is not in the database; whoever waits for it is told. */
   dropTail(reason: Error | SyncError): Set<string> {
-    const cells = new Set<string>();
-    const dropped = this.pending;
-    this.pending = [];
-    for (let i = dropped.length - 1; i >= 0; i--) {
-      const { applied } = dropped[i]!;
-      applied.undo();
-      for (const cell of this.memos.invalidate(applied.touched, this.room.head)) cells.add(cell);
-    }
+    const cells = this.takeBack(0);
     const waiters = this.#waiters;
     this.#waiters = [];
     for (const waiter of waiters) waiter.reject(reason);
+    return cells;
+  }
+
+  /** Undoes what is pending from a place on; answers the cells that read differently again. */
+  takeBack(from: number): Set<string> {
+    const cells = new Set<string>();
+    for (const { applied } of this.pending.splice(from).reverse()) {
+      applied.undo();
+      for (const cell of this.memos.invalidate(applied.touched)) cells.add(cell);
+    }
     return cells;
   }
 

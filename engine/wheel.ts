@@ -6,7 +6,8 @@ import type { HotRoom } from "./hot.ts";
 
 interface Turn {
   readonly at: Millis;
-  readonly hot: HotRoom;
+  /** Weak: a room that has left memory is not held by what it had pending. */
+  readonly hot: WeakRef<HotRoom>;
 }
 
 /** The wheel. */
@@ -15,19 +16,23 @@ export class Wheel {
   readonly #noted = new WeakMap<HotRoom, Millis>();
   #cancel: (() => void) | undefined;
   #armedFor = Infinity;
+  #isStopped = false;
 
   constructor(private readonly clock: Clock, private readonly onDue: (hot: HotRoom) => void) {}
 
   /** Notes when a room is next due. */
   note(hot: HotRoom, at: Millis | undefined): void {
-    if (at === undefined || this.#noted.get(hot) === at) return;
+    if (at === undefined || this.#isStopped) return;
+    // An earlier turn comes first, and notes the room anew.
+    if (at >= (this.#noted.get(hot) ?? Infinity)) return;
     this.#noted.set(hot, at);
-    this.#heap.push({ at, hot });
+    this.#heap.push({ at, hot: new WeakRef(hot) });
     if (at < this.#armedFor) this.arm();
   }
 
   /** Forgets everything. */
   stop(): void {
+    this.#isStopped = true;
     this.#cancel?.();
     this.#cancel = undefined;
   }
@@ -37,7 +42,7 @@ export class Wheel {
     this.#cancel = undefined;
     this.#armedFor = Infinity;
     const next = this.#heap.peek();
-    if (!next) return;
+    if (!next || this.#isStopped) return;
     this.#armedFor = next.at;
     this.#cancel = this.clock.after(Math.max(0, next.at - this.clock.now()), () => this.turn());
   }
@@ -46,8 +51,10 @@ export class Wheel {
     const now = this.clock.now();
     for (let next = this.#heap.peek(); next && next.at <= now; next = this.#heap.peek()) {
       this.#heap.pop();
-      if (this.#noted.get(next.hot) === next.at) this.#noted.delete(next.hot);
-      this.onDue(next.hot);
+      const hot = next.hot.deref();
+      if (!hot) continue;
+      if (this.#noted.get(hot) === next.at) this.#noted.delete(hot);
+      this.onDue(hot);
     }
     this.arm();
   }

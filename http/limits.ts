@@ -20,7 +20,7 @@ export class Limits {
   }
 
   /** Counts a request. Throws `rate_limited`. */
-  take(request: Request, route: Route): void {
+  take(request: Request, route: Pick<Route, "verb">): void {
     const credential = request.headers.get("authorization");
     const now = this.clock.now();
     if (credential !== null && this.#perToken.perMinute > 0) {

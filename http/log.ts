@@ -1,9 +1,10 @@
 /** Routes about the log: pages, history, verification. */
-import { readHistory, readLogPage, verifyRoom } from "../audit.ts";
+import { readHistory, readLogPage } from "../audit.ts";
 import { flag, whole } from "../context/query.ts";
 import { invalid } from "../errors.ts";
 import { LOG_LIMIT_DEFAULT, LOG_LIMIT_MAX } from "../limits.ts";
 import type { LogFilter } from "../store/rows.ts";
+import { verifyRoom } from "../verify.ts";
 import type { Call, Reply } from "./call.ts";
 import type { Route } from "./routes.ts";
 

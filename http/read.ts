@@ -1,9 +1,8 @@
 /** Routes that read: context, wait, poll, eval, salience, help. */
-import { auditScope, invocationMessages } from "../audit.ts";
+import { addFromLog, auditScope } from "../audit.ts";
 import type { Acting } from "../auth.ts";
 import { buildContext, moveCursors, showSalience } from "../context.ts";
-import { type ContextQuery, fromJson, parseContextQuery, whole } from "../context/query.ts";
-import type { HotRoom } from "../engine/hot.ts";
+import { fromJson, parseContextQuery, whole } from "../context/query.ts";
 import { invalid } from "../errors.ts";
 import { evaluateFor } from "../eval.ts";
 import { readHelp } from "../help.ts";
@@ -13,30 +12,6 @@ import type { JsonObject } from "../types.ts";
 import { type Call, hideExistence, type Reply } from "./call.ts";
 import type { Route } from "./routes.ts";
 
-/** What needs the log: invocations asked for as messages, and the audit scope. */
-async function addFromLog(
-  call: Call,
-  found: { hot: HotRoom; acting: Acting; seq: number },
-  query: ContextQuery,
-  body: JsonObject,
-): Promise<void> {
-  const { store } = call.deps;
-  if (query.include.has("_audit") && body["state"] !== undefined) {
-    (body["state"] as JsonObject)["_audit"] = await auditScope(
-      store,
-      found.hot,
-      found.acting,
-      found.seq,
-    );
-  }
-  if (query.messages.kind === "action_invocation" && body["messages"] !== undefined) {
-    Object.assign(
-      body["messages"] as JsonObject,
-      await invocationMessages(store, found.hot, found.acting, query, found.seq),
-    );
-  }
-}
-
 async function context(call: Call): Promise<Reply> {
   const query = parseContextQuery(call.query);
   const found = await call.look(
@@ -44,7 +19,7 @@ async function context(call: Call): Promise<Reply> {
     (moment, acting) => buildContext(moment, acting, query),
   );
   moveCursors(call.deps.engine, found.hot, found.value.cursors, call.deps.engine.clock.now());
-  await addFromLog(call, found, query, found.value.body);
+  await addFromLog(call.deps.store, found, query, found.value.body);
   return { body: found.value.body, seq: found.seq };
 }
 

@@ -1,5 +1,6 @@
 /** Routes about rooms and their members. */
 import { act } from "../auth.ts";
+import { showForks } from "../fork.ts";
 import {
   claimRoom,
   deleteMember,
@@ -93,11 +94,12 @@ export const ROOM_ROUTES: readonly Route[] = [
     verb: "room.show",
     summary: "Show a room: settings, head, how many agents.",
     handle: async (call) => {
-      const { value, seq } = await call.look(
+      const { value, seq, hot, acting } = await call.look(
         "room.show",
         ({ room }, acting) => describeRoom(room, acting.access),
       );
-      return { body: value, seq };
+      const forks = acting.isAdmin ? await showForks(call.deps.store, hot.room) : {};
+      return { body: { ...value, ...forks }, seq };
     },
   },
   {

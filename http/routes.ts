@@ -6,6 +6,7 @@ import type { Verb } from "../policy.ts";
 import type { Call, Reply } from "./call.ts";
 import { AGENT_ROUTES } from "./agents.ts";
 import { LOG_ROUTES } from "./log.ts";
+import { MEMORY_ROUTES } from "./memory.ts";
 import { READ_ROUTES } from "./read.ts";
 import { ROOM_ROUTES } from "./rooms.ts";
 
@@ -26,4 +27,5 @@ export const ROUTES: readonly Route[] = [
   ...AGENT_ROUTES,
   ...READ_ROUTES,
   ...LOG_ROUTES,
+  ...MEMORY_ROUTES,
 ];

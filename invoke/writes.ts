@@ -10,9 +10,9 @@ import { compile, toJson } from "../cel.ts";
 import { invalid, SyncError } from "../errors.ts";
 import { isKey, isScopeName } from "../input.ts";
 import { canReadScope, grantsOf, isPrivateScope } from "../policy.ts";
-import { asList, cellOf } from "../room/changes.ts";
+import { asList, cellOf, splitCell } from "../room/changes.ts";
 import type { Room } from "../room.ts";
-import { mustFitValue, mustNotCycle, mustStayWithinLimits } from "../rules.ts";
+import { type Gated, mustFitValue, mustNotCycle, mustStayWithinLimits } from "../rules.ts";
 import { plain, type Sight } from "../sight.ts";
 import { fill, fillName, type TemplateVars } from "../templates.ts";
 import { arm, iso, restart } from "../timers.ts";
@@ -70,7 +70,7 @@ class Plan {
   constructor(private readonly stage: Stage) {}
 
   add(template: WriteTemplate, field: string): void {
-    const { vars, room } = this.stage;
+    const { vars } = this.stage;
     const scope = fillName(template.scope ?? "_shared", `${field}.scope`, vars);
     const mode = modeOf(template);
     const isRow = template.key === undefined;
@@ -97,9 +97,6 @@ class Plan {
     const life = this.life(template, mode === "value", before, field);
     this.#addedBytes += mustFitValue(value, `${field}.value`);
     if (!before.exists) this.#addedKeys++;
-    if (life.enabled !== undefined && life.enabled !== before.enabled) {
-      mustNotCycle(room, [{ scope, key, enabled: life.enabled }]);
-    }
     this.push({
       scope,
       key,
@@ -107,18 +104,18 @@ class Plan {
       value: op === "append" || op === "merge" ? operand : value,
       revision,
       version: versionOf(value),
-      ...(life.timer ? { timer: life.timer } : {}),
+      ...timerMember(op, before.timer, life.timer),
       ...(life.enabled === undefined ? {} : { enabled: life.enabled }),
-    }, value);
+    }, value, life.timer);
   }
 
-  private push(write: Write, value: Json | undefined): void {
+  private push(write: Write, value: Json | undefined, timer?: ArmedTimer): void {
     this.writes.push(write);
     this.#working.set(cellOf(write.scope, write.key), {
       exists: value !== undefined,
       value,
       revision: write.revision,
-      timer: write.timer,
+      timer,
       enabled: write.enabled,
       isTouched: value !== undefined,
     });
@@ -175,7 +172,7 @@ class Plan {
       ...(before.enabled === undefined ? {} : { enabled: before.enabled }),
     };
     this.writes.push(write);
-    this.#working.set(cellOf(scope, key), { ...before, timer: write.timer });
+    this.#working.set(cellOf(scope, key), { ...before, timer: write.timer ?? undefined });
   }
 
   /** The operand of a write: filled from its template, or computed. */
@@ -251,11 +248,11 @@ class Plan {
   ): { timer: ArmedTimer | undefined; enabled: string | undefined } {
     const { now, vars } = this.stage;
     let timer = before.timer;
-    if (template.timer === null) timer = undefined;
-    else if (template.timer !== undefined) {
-      const spec = fill(template.timer, vars);
-      timer = spec === undefined || spec === null ? undefined : arm(spec, `${field}.timer`, now);
-    } else if (isReplaced) {
+    // A parameter that is not given leaves the timer unnamed.
+    const spec = template.timer === undefined ? undefined : fill(template.timer, vars);
+    if (spec === null) timer = undefined;
+    else if (spec !== undefined) timer = arm(spec, `${field}.timer`, now);
+    else if (isReplaced) {
       timer = timer && (timer.ms !== undefined || timer.ticks !== undefined)
         ? restart(timer, now)
         : undefined;
@@ -297,11 +294,29 @@ class Plan {
     }
   }
 
-  /** Checks what the room as a whole may hold. */
+  /** Checks what the room as a whole may hold, and all new `enabled` together. */
   checkRoom(): void {
+    const { room } = this.stage;
+    const gated: Gated[] = [];
+    for (const [cell, { exists, enabled }] of this.#working) {
+      const [scope, key] = splitCell(cell);
+      if (!exists || enabled === undefined || enabled === room.get(scope, key)?.enabled) continue;
+      gated.push({ scope, key, enabled });
+    }
+    if (gated.length > 0) mustNotCycle(room, gated);
     mustStayWithinLimits(this.stage.room, "keys", this.#addedKeys);
     mustStayWithinLimits(this.stage.room, "bytes", this.#addedBytes);
   }
+}
+
+/** What a write says of the timer: nothing where it goes on as it was. */
+function timerMember(
+  op: Write["op"],
+  before: ArmedTimer | undefined,
+  after: ArmedTimer | undefined,
+): Pick<Write, "timer"> {
+  if (op === "set") return after ? { timer: after } : {};
+  return after === before ? {} : { timer: after ?? null };
 }
 
 /** Refuses a write to a scope that neither the action nor the invoker may write. Throws `scope_denied`. */

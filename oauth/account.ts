@@ -16,14 +16,25 @@ import type { UserRef } from "./deps.ts";
 import type { Doors } from "./doors.ts";
 import { isForm, readForm, readJson } from "./input.ts";
 import { Label } from "./people.ts";
-import { mustBeSameOrigin, mustHaveSession, mustMatch, mustMeanIt, sessionOf, takeCookie } from "./session.ts";
+import {
+  mustBeSameOrigin,
+  mustHaveSession,
+  mustMatch,
+  mustMeanIt,
+  sessionOf,
+  takeCookie,
+} from "./session.ts";
 
 /** `POST /logout`: ends the session, from a form or as JSON. */
 export async function logout(c: Context, deps: Doors): Promise<Response> {
   const form = isForm(c.req.raw) ? await readForm(c.req.raw) : undefined;
   const session = await sessionOf(c, deps);
   if (session) {
-    mustMatch(session, form ? form.get("csrf") : c.req.header("X-CSRF-Token"), form ? "csrf" : "X-CSRF-Token");
+    mustMatch(
+      session,
+      form ? form.get("csrf") : c.req.header("X-CSRF-Token"),
+      form ? "csrf" : "X-CSRF-Token",
+    );
     mustBeSameOrigin(c.req.raw, deps.config.origin);
     await deleteSession(deps.store, session.hash);
     await note(deps, session.user.id, "signed_out");
@@ -92,5 +103,7 @@ export async function remove(deps: Doors, user: UserRef, id: string): Promise<vo
 }
 
 function noPasskey(): SyncError {
-  return new SyncError("not_found", "There is no such passkey here.", { hint: "GET /me lists your passkeys." });
+  return new SyncError("not_found", "There is no such passkey here.", {
+    hint: "GET /me lists your passkeys.",
+  });
 }

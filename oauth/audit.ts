@@ -45,5 +45,10 @@ export async function note(
   detail: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   const clipped = Object.entries(detail).map(([name, value]) => [name, value.slice(0, 300)]);
-  await insertEvent(deps.store, user, { at: deps.now(), kind, detail: Object.fromEntries(clipped) }, EVENTS_KEPT);
+  await insertEvent(
+    deps.store,
+    user,
+    { at: deps.now(), kind, detail: Object.fromEntries(clipped) },
+    EVENTS_KEPT,
+  );
 }

@@ -66,7 +66,10 @@ function proceed(
     const failure = asOAuthError(error);
     if (!failure) throw error;
     const state = params.get("state");
-    return c.redirect(errorRedirect(deps, redirectUri, state === undefined ? null : state, failure), 303);
+    return c.redirect(
+      errorRedirect(deps, redirectUri, state === undefined ? null : state, failure),
+      303,
+    );
   }
 }
 
@@ -88,19 +91,28 @@ export function errorRedirect(
 function untrusted(c: Context, failure: OAuthError): Response | Promise<Response> {
   const wantsPage = (c.req.header("Accept") ?? "").includes("text/html");
   const status = failure.status === 401 ? 400 : failure.status;
-  if (!wantsPage) return renderOAuthError(c, new OAuthError(failure.code, failure.description, status, failure.headers));
+  if (!wantsPage) {
+    return renderOAuthError(
+      c,
+      new OAuthError(failure.code, failure.description, status, failure.headers),
+    );
+  }
   for (const [name, value] of Object.entries(failure.headers)) c.header(name, value);
   return notice(c, "This request cannot be answered", failure.description, { status });
 }
 
 function mustHave(params: ReadonlyMap<string, string>, name: string): string {
   const value = params.get(name);
-  if (value === undefined || value === "") throw new OAuthError("invalid_request", `${name} is missing.`);
+  if (value === undefined || value === "") {
+    throw new OAuthError("invalid_request", `${name} is missing.`);
+  }
   return value;
 }
 
 function trustedRedirect(client: Client, given: string | undefined): string {
-  if (given === undefined || given === "") throw new OAuthError("invalid_request", "redirect_uri is missing.");
+  if (given === undefined || given === "") {
+    throw new OAuthError("invalid_request", "redirect_uri is missing.");
+  }
   if (client.redirectUris.some((registered) => meetsRedirect(registered, given))) return given;
   throw new OAuthError("invalid_request", "The redirect_uri is not one the client has registered.");
 }
@@ -158,6 +170,8 @@ export function mustBeScope(scope: string): void {
 export function authorizeRequestOf(body: JsonObject): AuthorizeRequest {
   // Sealed by this server and opened with its key, so its shape is our own.
   const request = body as unknown as AuthorizeRequest;
-  if (typeof request.client !== "string") throw new SyncError("invalid_request", "The request is not valid.");
+  if (typeof request.client !== "string") {
+    throw new SyncError("invalid_request", "The request is not valid.");
+  }
   return request;
 }

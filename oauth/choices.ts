@@ -11,8 +11,18 @@ import { mustHaveAccess, ROLE_REACH } from "./rights.ts";
 /** What a level select offers. */
 export type Choice = "" | "read" | "write" | "full" | "agent";
 
-const CHOICE_LEVEL: Readonly<Record<Exclude<Choice, "agent">, Level>> = { "": 0, read: 1, write: 2, full: 3 };
-const LEVEL_CHOICE: Readonly<Record<Level, Exclude<Choice, "agent">>> = { 0: "", 1: "read", 2: "write", 3: "full" };
+const CHOICE_LEVEL: Readonly<Record<Exclude<Choice, "agent">, Level>> = {
+  "": 0,
+  read: 1,
+  write: 2,
+  full: 3,
+};
+const LEVEL_CHOICE: Readonly<Record<Level, Exclude<Choice, "agent">>> = {
+  0: "",
+  1: "read",
+  2: "write",
+  3: "full",
+};
 
 /** A room's row on the page. */
 export interface RoomChoice {
@@ -41,7 +51,11 @@ export const ROOMS_SHOWN_MAX = 200;
  * What the page preselects: what was asked for by name and is within the user's role, never
  * more; nothing when the client asked for nothing in particular.
  */
-export function offer(asked: TokenScope, isExplicit: boolean, rooms: readonly MemberRoom[]): Choices {
+export function offer(
+  asked: TokenScope,
+  isExplicit: boolean,
+  rooms: readonly MemberRoom[],
+): Choices {
   const words = isExplicit ? asked.words : [];
   const named = new Set(words.flatMap((word) => word.room ?? []));
   const wild = words.filter((word) => word.room === undefined).map((word) => word.level);
@@ -59,8 +73,13 @@ function roomChoice(room: MemberRoom, words: readonly ScopeWord[]): RoomChoice {
   const reach = ROLE_REACH[room.role];
   const mine = words.filter((word) => word.room === room.id);
   const bound = mine.find((word) => word.agent !== undefined);
-  const free = Math.max(LEVEL.none, ...mine.filter((word) => word.agent === undefined).map((word) => word.level));
-  const preset = bound && reach >= LEVEL.write ? "agent" : LEVEL_CHOICE[Math.min(free, reach) as Level];
+  const free = Math.max(
+    LEVEL.none,
+    ...mine.filter((word) => word.agent === undefined).map((word) => word.level),
+  );
+  const preset = bound && reach >= LEVEL.write
+    ? "agent"
+    : LEVEL_CHOICE[Math.min(free, reach) as Level];
   return { room, offered: offeredIn(room), preset, agent: bound?.agent ?? "" };
 }
 
@@ -102,7 +121,11 @@ export function chosenScope(
 function boundAgent(form: ReadonlyMap<string, string>, room: string): string {
   const agent = form.get(`agent:${room}`)?.trim() ?? "";
   if (agent !== "") return agent;
-  throw invalid(`agent:${room}`, `the agent in the room "${room}" is wanted, or another level`, "alice");
+  throw invalid(
+    `agent:${room}`,
+    `the agent in the room "${room}" is wanted, or another level`,
+    "alice",
+  );
 }
 
 function choiceOf(value: string | undefined, name: string, canBind: boolean): Choice {
@@ -115,7 +138,9 @@ function choiceOf(value: string | undefined, name: string, canBind: boolean): Ch
 /** The level an elevation's form grants. Throws `invalid_argument`. */
 export function chosenLevel(form: ReadonlyMap<string, string>): Level {
   const choice = choiceOf(form.get("level"), "level", false);
-  if (choice === "" || choice === "agent") throw invalid("level", "one of read, write, full is wanted", "write");
+  if (choice === "" || choice === "agent") {
+    throw invalid("level", "one of read, write, full is wanted", "write");
+  }
   return CHOICE_LEVEL[choice];
 }
 

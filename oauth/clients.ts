@@ -115,7 +115,9 @@ async function clientFromDocument(deps: IdentityDeps, id: string): Promise<Clien
   if (fault) throw badClient(`The client_id is no usable metadata URL: ${fault}.`);
   const url = new URL(id);
   const text = await (deps.fetchDocument ?? fetchDocument)(url).catch((cause: unknown) => {
-    throw Object.assign(badClient("The client's metadata document could not be fetched."), { cause });
+    throw Object.assign(badClient("The client's metadata document could not be fetched."), {
+      cause,
+    });
   });
   let body: unknown;
   try {
@@ -124,8 +126,12 @@ async function clientFromDocument(deps: IdentityDeps, id: string): Promise<Clien
     throw Object.assign(badClient("The client's metadata document is not JSON."), { cause });
   }
   const result = Document.safeParse(body);
-  if (!result.success) throw badClient("The client's metadata document lacks what is wanted of a public client.");
-  if (result.data.client_id !== id) throw badClient("The client's metadata document names another client_id.");
+  if (!result.success) {
+    throw badClient("The client's metadata document lacks what is wanted of a public client.");
+  }
+  if (result.data.client_id !== id) {
+    throw badClient("The client's metadata document names another client_id.");
+  }
   mustBeUsable(result.data);
   return {
     id,
@@ -144,7 +150,10 @@ export interface ClientProof {
 }
 
 /** The client a request names, by Basic authentication or in its form. Throws `invalid_client`, `invalid_request`. */
-export function clientProof(request: Request, form: ReadonlyMap<string, string>): ClientProof | undefined {
+export function clientProof(
+  request: Request,
+  form: ReadonlyMap<string, string>,
+): ClientProof | undefined {
   const header = request.headers.get("Authorization");
   const id = form.get("client_id"), secret = form.get("client_secret");
   if (header === null || !/^basic /i.test(header)) {
@@ -152,8 +161,12 @@ export function clientProof(request: Request, form: ReadonlyMap<string, string>)
   }
   const [user = "", ...rest] = Buffer.from(header.slice(6), "base64").toString().split(":");
   const proof = { id: formDecoded(user), secret: formDecoded(rest.join(":")) };
-  if (secret !== undefined) throw new OAuthError("invalid_request", "One way of client authentication is wanted.");
-  if (id !== undefined && id !== proof.id) throw badClient("The client_id and the Authorization header differ.");
+  if (secret !== undefined) {
+    throw new OAuthError("invalid_request", "One way of client authentication is wanted.");
+  }
+  if (id !== undefined && id !== proof.id) {
+    throw badClient("The client_id and the Authorization header differ.");
+  }
   return proof;
 }
 
@@ -166,20 +179,29 @@ function formDecoded(text: string): string {
 }
 
 /** Refuses a proof that is not this registered client's. Public clients prove nothing. Throws `invalid_client`. */
-export function mustProve(client: Pick<Client, "authMethod" | "secretHash">, proof: ClientProof): void {
+export function mustProve(
+  client: Pick<Client, "authMethod" | "secretHash">,
+  proof: ClientProof,
+): void {
   if (client.authMethod === "none") {
     if (proof.secret === undefined || proof.secret === "") return;
     throw badClient("The client is a public one and has no secret.");
   }
   const given = proof.secret === undefined ? "" : hashSecret(proof.secret);
-  if (!client.secretHash || !isSame(given, client.secretHash)) throw badClient("The client's secret is wrong.");
+  if (!client.secretHash || !isSame(given, client.secretHash)) {
+    throw badClient("The client's secret is wrong.");
+  }
 }
 
 /**
  * Checks the client of a token request against whom the code or grant belongs to. A client named
  * by URL is a public one: its document is not fetched again. Throws `invalid_client`.
  */
-export async function mustBeClient(deps: IdentityDeps, owner: string, proof: ClientProof | undefined): Promise<void> {
+export async function mustBeClient(
+  deps: IdentityDeps,
+  owner: string,
+  proof: ClientProof | undefined,
+): Promise<void> {
   if (!proof) throw badClient("The client_id is missing.");
   if (proof.id !== owner) throw new OAuthError("invalid_grant", "It was given to another client.");
   if (owner.startsWith("https:")) {

@@ -1,12 +1,12 @@
 /** The consent page as HTML: what asks, what is offered, and where the answer goes. */
 import type { Context } from "hono";
-import { html } from "hono/html";
+import { html as markup } from "hono/html";
 import { parseScope } from "../scopes.ts";
 import type { DeviceRow } from "../store/oauth.ts";
 import type { MemberRoom } from "../store/security.ts";
 import { LEVEL } from "../types.ts";
 import type { AuthorizeRequest } from "./authorize.ts";
-import { choiceFor, type Choice, type Choices, offer, type RoomChoice } from "./choices.ts";
+import { type Choice, choiceFor, type Choices, offer, type RoomChoice } from "./choices.ts";
 import { type Elevation, wideningOf } from "./elevation.ts";
 import { csrfField, type Html, show } from "./pages.ts";
 import { redirectHost, redirectSource } from "./redirects.ts";
@@ -34,15 +34,21 @@ export function clientConsent(
   const target = redirectSource(request.redirectUri);
   const host = redirectHost(request.redirectUri);
   const isLocal = /^(localhost|127\.|\[::1\])/.test(host);
-  const who = html`<dl>
-<dt>Application</dt><dd>${request.clientName}${request.clientHost ? html` (${request.clientHost})` : " (it named itself; nobody checked)"}</dd>
+  const who = markup`<dl>
+<dt>Application</dt><dd>${request.clientName}${
+    request.clientHost ? markup` (${request.clientHost})` : " (it named itself; nobody checked)"
+  }</dd>
 <dt>Sends you to</dt><dd><strong>${host}</strong></dd>
 <dt>Asks for</dt><dd>${asked(request.scope, request.isExplicit)}</dd>
-</dl>${isLocal ? html`<p role="note">The answer goes to a program on this computer. Approve only if you started it yourself.</p>` : ""}`;
+</dl>${
+    isLocal
+      ? markup`<p role="note">The answer goes to a program on this computer. Approve only if you started it yourself.</p>`
+      : ""
+  }`;
   return consent(c, session, {
     title: "An application asks for access",
     who,
-    hidden: html`<input type="hidden" name="request" value="${sealed}">`,
+    hidden: markup`<input type="hidden" name="request" value="${sealed}">`,
     choices: offer(parseScope(request.scope), request.isExplicit, rooms),
     ...(target === undefined ? {} : { formTarget: target }),
   });
@@ -56,7 +62,7 @@ export function deviceConsent(
   userCode: string,
   rooms: readonly MemberRoom[],
 ): Shown {
-  const who = html`<p>Approve only if you started this yourself and it shows the same code:</p>
+  const who = markup`<p>Approve only if you started this yourself and it shows the same code:</p>
 <p class="code">${userCode}</p>
 <dl>
 <dt>Device</dt><dd>${row.clientName}</dd>
@@ -65,14 +71,16 @@ export function deviceConsent(
   return consent(c, session, {
     title: "A device asks for access",
     who,
-    hidden: html`<input type="hidden" name="user_code" value="${userCode}">`,
+    hidden: markup`<input type="hidden" name="user_code" value="${userCode}">`,
     choices: offer(parseScope(row.asked), row.explicit, rooms),
   });
 }
 
 function asked(scope: string, isExplicit: boolean): Html {
-  if (!isExplicit) return html`nothing in particular: you choose`;
-  return html`<ul class="plain">${scopeInWords(parseScope(scope)).map((line) => html`<li>${line}</li>`)}</ul>`;
+  if (!isExplicit) return markup`nothing in particular: you choose`;
+  return markup`<ul class="plain">${
+    scopeInWords(parseScope(scope)).map((line) => markup`<li>${line}</li>`)
+  }</ul>`;
 }
 
 interface Consent {
@@ -89,7 +97,7 @@ function consent(c: Context, session: Session, page: Consent): Shown {
     title: page.title,
     session,
     ...(page.formTarget === undefined ? {} : { formTarget: page.formTarget }),
-    body: html`${page.who}
+    body: markup`${page.who}
 <form method="post" action="/auth/consent">
 ${csrfField(session)}${page.hidden}
 <p>It gets exactly what you choose here. With nothing chosen it reaches nothing, and may ask again later.</p>
@@ -98,25 +106,33 @@ ${missing(choices.missing)}
 <legend>Every room</legend>
 <label for="all">All rooms of mine, also later ones</label>
 ${select("all", "all", ["", "read", "write", "full"], choices.everyRoom)}
-<div><label class="inline"><input type="checkbox" name="create_rooms"${choices.createRooms ? html` checked` : ""}>
+<div><label class="inline"><input type="checkbox" name="create_rooms"${
+      choices.createRooms ? markup` checked` : ""
+    }>
 It may create rooms</label></div>
 </fieldset>
 ${choices.rooms.map(roomRow)}
-${choices.total > choices.rooms.length ? html`<p>${choices.rooms.length} of your ${choices.total} rooms are shown: those asked for first.</p>` : ""}
+${
+      choices.total > choices.rooms.length
+        ? markup`<p>${choices.rooms.length} of your ${choices.total} rooms are shown: those asked for first.</p>`
+        : ""
+    }
 ${buttons()}
 </form>`,
   });
 }
 
 function missing(rooms: readonly string[]): Html {
-  if (rooms.length === 0) return html``;
-  return html`<p role="note">You are no member of: ${rooms.slice(0, 20).join(", ")}. Nothing can be granted there.</p>`;
+  if (rooms.length === 0) return markup``;
+  return markup`<p role="note">You are no member of: ${
+    rooms.slice(0, 20).join(", ")
+  }. Nothing can be granted there.</p>`;
 }
 
 function roomRow(choice: RoomChoice): Html {
   const { room } = choice;
   const canBind = choice.offered.includes("agent");
-  return html`<fieldset>
+  return markup`<fieldset>
 <legend>${room.label ? `${room.label} (${room.id})` : room.id}</legend>
 <div class="grid">
 <div><label for="level:${room.id}">In this room, as its ${room.role}</label>
@@ -127,20 +143,26 @@ ${canBind ? agentField(choice) : ""}
 }
 
 function agentField({ room, agent }: RoomChoice): Html {
-  return html`<div><label for="agent:${room.id}">Agent, if “as one agent only”</label>
+  return markup`<div><label for="agent:${room.id}">Agent, if “as one agent only”</label>
 <input id="agent:${room.id}" name="agent:${room.id}" value="${agent}" maxlength="128" list="agents:${room.id}"
   autocomplete="off" autocapitalize="none" spellcheck="false">
-<datalist id="agents:${room.id}">${room.agents.slice(0, 200).map(({ id }) => html`<option value="${id}">`)}</datalist></div>`;
+<datalist id="agents:${room.id}">${
+    room.agents.slice(0, 200).map(({ id }) => markup`<option value="${id}">`)
+  }</datalist></div>`;
 }
 
 function select(id: string, name: string, offered: readonly Choice[], preset: Choice): Html {
-  return html`<select id="${id}" name="${name}">${offered.map((choice) =>
-    html`<option value="${choice}"${choice === preset ? html` selected` : ""}>${CHOICE_WORDS[choice]}</option>`
-  )}</select>`;
+  return markup`<select id="${id}" name="${name}">${
+    offered.map((choice) =>
+      markup`<option value="${choice}"${choice === preset ? markup` selected` : ""}>${
+        CHOICE_WORDS[choice]
+      }</option>`
+    )
+  }</select>`;
 }
 
 function buttons(): Html {
-  return html`<div><button name="decision" value="approve">Approve</button>
+  return markup`<div><button name="decision" value="approve">Approve</button>
 <button class="danger" name="decision" value="deny">Refuse</button></div>`;
 }
 
@@ -154,20 +176,30 @@ export function elevationConsent(
 ): Shown {
   const [grant] = asked.lineage;
   const reach = ROLE_REACH[room.role];
-  const offered = ([LEVEL.read, LEVEL.write, LEVEL.admin] as const).filter((level) => level <= reach).map(choiceFor);
+  const offered = ([LEVEL.read, LEVEL.write, LEVEL.admin] as const).filter((level) =>
+    level <= reach
+  ).map(choiceFor);
   const preset = choiceFor(Math.min(asked.level, reach) as 1 | 2 | 3);
   const ancestors = wideningOf(asked.lineage.slice(1), asked.room, asked.level);
   return show(c, {
     title: "A token asks for more",
     session,
-    body: html`<dl>
+    body: markup`<dl>
 <dt>Token</dt><dd>${grant?.label ?? "without a name"}</dd>
-<dt>It may now</dt><dd><ul class="plain">${scopeInWords(parseScope(grant?.scope ?? "")).map((line) => html`<li>${line}</li>`)}</ul></dd>
-<dt>It asks to</dt><dd>${LEVEL_WORDS[asked.level]} in the room <strong>${room.id}</strong>${room.label ? ` (${room.label})` : ""}</dd>
+<dt>It may now</dt><dd><ul class="plain">${
+      scopeInWords(parseScope(grant?.scope ?? "")).map((line) => markup`<li>${line}</li>`)
+    }</ul></dd>
+<dt>It asks to</dt><dd>${LEVEL_WORDS[asked.level]} in the room <strong>${room.id}</strong>${
+      room.label ? ` (${room.label})` : ""
+    }</dd>
 </dl>
-${ancestors.length > 0 ? html`<p role="note">It was made from a narrower token, which is widened with it: ${
-      ancestors.map((a) => a.label ?? "a token without a name").join(", ")
-    }.</p>` : ""}
+${
+      ancestors.length > 0
+        ? markup`<p role="note">It was made from a narrower token, which is widened with it: ${
+          ancestors.map((a) => a.label ?? "a token without a name").join(", ")
+        }.</p>`
+        : ""
+    }
 <form method="post" action="/auth/consent">
 ${csrfField(session)}<input type="hidden" name="request" value="${sealed}">
 <label for="level">Let it, in this room only</label>

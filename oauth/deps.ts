@@ -29,7 +29,10 @@ export interface RoomsPort {
   /** Invites a user by name (owner). */
   invite(user: UserRef, room: string, username: string, role: Role): Promise<void>;
   /** Who belongs to the room (owner). */
-  members(user: UserRef, room: string): Promise<readonly { readonly username: string; readonly role: Role }[]>;
+  members(
+    user: UserRef,
+    room: string,
+  ): Promise<readonly { readonly username: string; readonly role: Role }[]>;
   /** Changes a member's role (owner). */
   changeRole(user: UserRef, room: string, username: string, role: Role): Promise<void>;
   /** Removes a member (owner). */

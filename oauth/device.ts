@@ -3,9 +3,16 @@
  * the program polls until it has its token.
  */
 import type { Context } from "hono";
-import { html } from "hono/html";
+import { html as markup } from "hono/html";
 import { z } from "zod";
-import { type DeviceRow, findClient, findDevice, insertDevice, notePoll, useDevice } from "../store/oauth.ts";
+import {
+  type DeviceRow,
+  findClient,
+  findDevice,
+  insertDevice,
+  notePoll,
+  useDevice,
+} from "../store/oauth.ts";
 import { ACCESS_MS, hashSecret, mint, newSecret, type Refreshed } from "../tokens.ts";
 import { mustBeScope } from "./authorize.ts";
 import { clientProof, mustBeClient, mustFindClient, mustProve } from "./clients.ts";
@@ -74,9 +81,13 @@ export async function postDevice(c: Context, deps: Doors): Promise<Response> {
 async function storeWithCode(deps: Doors, row: Omit<DeviceRow, "userHash">): Promise<string> {
   for (let attempt = 0; attempt < 8; attempt++) {
     const userCode = newUserCode();
-    if (await insertDevice(deps.store, { ...row, userHash: hashUserCode(userCode) })) return userCode;
+    if (await insertDevice(deps.store, { ...row, userHash: hashUserCode(userCode) })) {
+      return userCode;
+    }
   }
-  throw new OAuthError("temporarily_unavailable", "No free code was found.", 503, { "Retry-After": "5" });
+  throw new OAuthError("temporarily_unavailable", "No free code was found.", 503, {
+    "Retry-After": "5",
+  });
 }
 
 /** A registered client by its id, or a name that the device gives itself. */
@@ -88,14 +99,21 @@ async function clientOf(
   const proof = clientProof(c.req.raw, formOf(body));
   if (!proof) return { id: null, name: "A command line or script" };
   const isOurs = proof.id.startsWith("client_") || proof.id.startsWith("https:");
-  if (!isOurs) return { id: null, name: proof.id.replace(/[\p{C}]/gu, " ").trim().slice(0, 100) || "A device" };
+  if (!isOurs) {
+    return {
+      id: null,
+      name: proof.id.replace(/[\p{C}]/gu, " ").trim().slice(0, 100) || "A device",
+    };
+  }
   const client = await mustFindClient(deps, proof.id);
   mustProve(client, proof);
   return { id: client.id, name: client.name };
 }
 
 function formOf(body: Readonly<Record<string, string | null | undefined>>): Map<string, string> {
-  return new Map(Object.entries(body).filter((entry): entry is [string, string] => typeof entry[1] === "string"));
+  return new Map(
+    Object.entries(body).filter((entry): entry is [string, string] => typeof entry[1] === "string"),
+  );
 }
 
 const PollBody = z.object({
@@ -110,7 +128,10 @@ export async function postDeviceToken(c: Context, deps: Doors): Promise<Response
   deps.limits.address(deps, c);
   const body = await readEither(c.req.raw, PollBody);
   if (body.grant_type && body.grant_type !== DEVICE_GRANT) {
-    throw new OAuthError("unsupported_grant_type", `grant_type is ${DEVICE_GRANT} here, or left out.`);
+    throw new OAuthError(
+      "unsupported_grant_type",
+      `grant_type is ${DEVICE_GRANT} here, or left out.`,
+    );
   }
   const reply = await poll(c, deps, formOf(body));
   c.header("Cache-Control", "no-store");
@@ -118,7 +139,11 @@ export async function postDeviceToken(c: Context, deps: Doors): Promise<Response
 }
 
 /** One poll, here or at `/oauth/token`. Throws the words of RFC 8628. */
-export async function poll(c: Context, deps: Doors, form: ReadonlyMap<string, string>): Promise<Refreshed> {
+export async function poll(
+  c: Context,
+  deps: Doors,
+  form: ReadonlyMap<string, string>,
+): Promise<Refreshed> {
   const hash = hashSecret(form.get("device_code") ?? "");
   const row = await findDevice(deps.store, hash);
   if (!row) throw new OAuthError("invalid_grant", "The device_code is unknown.");
@@ -130,7 +155,9 @@ export async function poll(c: Context, deps: Doors, form: ReadonlyMap<string, st
     await notePoll(deps.store, hash, now, interval);
     throw new OAuthError(answer, `Ask again in ${interval / 1000} s.`);
   }
-  if (answer === "expired_token") throw new OAuthError("expired_token", "The device_code has expired: start again.");
+  if (answer === "expired_token") {
+    throw new OAuthError("expired_token", "The device_code has expired: start again.");
+  }
   if (answer === "access_denied") throw new OAuthError("access_denied", "The user refused.");
   if (answer === "grant") return await grantDevice(deps, row, now);
   throw new OAuthError("invalid_grant", "The device_code was used.");
@@ -144,7 +171,8 @@ async function mustBeDevicesClient(
 ): Promise<void> {
   const proof = clientProof(c.req.raw, form);
   if (row.client === null) return;
-  const isPublic = row.client.startsWith("https:") || (await findClient(deps.store, row.client))?.authMethod === "none";
+  const isPublic = row.client.startsWith("https:") ||
+    (await findClient(deps.store, row.client))?.authMethod === "none";
   // RFC 8628 wants the client_id; a public client that leaves it out still holds the device code.
   if (proof || !isPublic) await mustBeClient(deps, row.client, proof);
 }
@@ -181,7 +209,7 @@ export async function devicePage(c: Context, deps: Doors): Promise<Response> {
   return await show(c, {
     title: "Connect a device",
     session,
-    body: html`<p>Enter the code that your device or command line shows.</p>
+    body: markup`<p>Enter the code that your device or command line shows.</p>
 <form method="get" action="/auth/device">
 <label for="user_code">Code</label>
 <input id="user_code" name="user_code" required maxlength="20" placeholder="XXXX-XXXX"

@@ -25,7 +25,13 @@ export function hashUserCode(typed: string): string {
 }
 
 /** What a poll is told. */
-export type PollAnswer = "authorization_pending" | "slow_down" | "expired_token" | "access_denied" | "used" | "grant";
+export type PollAnswer =
+  | "authorization_pending"
+  | "slow_down"
+  | "expired_token"
+  | "access_denied"
+  | "used"
+  | "grant";
 
 /** Judges a poll at `now`. */
 export function judgePoll(row: DeviceRow, now: Millis): PollAnswer {

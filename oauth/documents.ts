@@ -30,7 +30,9 @@ export function documentFault(text: string): string | undefined {
   if (url.pathname === "/") return "it needs a path";
   const host = url.hostname.replace(/^\[(.*)\]$/, "$1").replace(/\.$/, "");
   if (isIP(host) !== 0) return "an IP address is no client";
-  if (!host.includes(".") || /(^|\.)(localhost|local|internal|home\.arpa)$/.test(host)) return "a public host is wanted";
+  if (!host.includes(".") || /(^|\.)(localhost|local|internal|home\.arpa)$/.test(host)) {
+    return "a public host is wanted";
+  }
   return undefined;
 }
 
@@ -75,7 +77,8 @@ function sameNet(a: number, b: number, bits: number): boolean {
 
 function v6(address: string): number[] {
   const [head = "", tail] = address.replace(/%.*$/, "").split("::");
-  const parse = (text: string) => text === "" ? [] : text.split(":").map((group) => parseInt(group, 16));
+  const parse = (text: string) =>
+    text === "" ? [] : text.split(":").map((group) => parseInt(group, 16));
   const left = parse(head), right = parse(tail ?? "");
   if (tail === undefined) return left;
   return [...left, ...Array<number>(Math.max(0, 8 - left.length - right.length)).fill(0), ...right];

@@ -23,7 +23,12 @@ export function elevationLink(
   room: string,
   level: Level,
 ): string {
-  const request = seal(deps.serverKey, "elevate", { grant: grantId, room, level }, deps.now() + ELEVATION_MS);
+  const request = seal(
+    deps.serverKey,
+    "elevate",
+    { grant: grantId, room, level },
+    deps.now() + ELEVATION_MS,
+  );
   return `${deps.config.origin}/auth/elevate?${new URLSearchParams({ request })}`;
 }
 
@@ -37,7 +42,11 @@ export interface Elevation {
 }
 
 /** What an opened link asks for. Throws `403 access_denied` for all but the token's own user. */
-export async function elevationOf(deps: IdentityDeps, opened: Opened, user: UserRef): Promise<Elevation> {
+export async function elevationOf(
+  deps: IdentityDeps,
+  opened: Opened,
+  user: UserRef,
+): Promise<Elevation> {
   const { grant, room, level } = opened.body as { grant: string; room: string; level: Level };
   const lineage = await findLineage(deps.store, grant);
   const now = deps.now();
@@ -47,7 +56,9 @@ export async function elevationOf(deps: IdentityDeps, opened: Opened, user: User
     });
   }
   if (lineage.some((g) => g.revokedAt !== null || (g.expiresAt !== null && g.expiresAt <= now))) {
-    throw new SyncError("token_revoked", "The token that asked has ended.", { hint: "Ask for a new token." });
+    throw new SyncError("token_revoked", "The token that asked has ended.", {
+      hint: "Ask for a new token.",
+    });
   }
   return { opened, room, level, lineage };
 }
@@ -57,7 +68,12 @@ export function wideningOf(
   lineage: readonly GrantRow[],
   room: string,
   level: Level,
-): { readonly grant: string; readonly label: string | null; readonly from: string; readonly to: string }[] {
+): {
+  readonly grant: string;
+  readonly label: string | null;
+  readonly from: string;
+  readonly to: string;
+}[] {
   return lineage.flatMap((grant) => {
     const scope = parseScope(grant.scope);
     if (grant.kind !== "tok" || reachInto(scope, room).level >= level) return [];
@@ -71,20 +87,33 @@ export function wideningOf(
 }
 
 /** Widens the token, once. Throws `409 token_revoked` when the link was answered already. */
-export async function elevate(deps: IdentityDeps, user: UserRef, asked: Elevation, level: Level): Promise<void> {
-  if (level <= LEVEL.none) throw new SyncError("invalid_argument", "A level is wanted.", { field: "level" });
+export async function elevate(
+  deps: IdentityDeps,
+  user: UserRef,
+  asked: Elevation,
+  level: Level,
+): Promise<void> {
+  if (level <= LEVEL.none) {
+    throw new SyncError("invalid_argument", "A level is wanted.", { field: "level" });
+  }
   let current = asked;
   for (let attempt = 0; attempt < 4; attempt++) {
     const changes = wideningOf(current.lineage, asked.room, level);
     if (await answerByScopes(deps.store, asked.opened.id, asked.opened.expiresAt, changes)) {
       for (const change of changes) {
-        await note(deps, user.id, "elevated", { token: change.grant, from: change.from, to: change.to });
+        await note(deps, user.id, "elevated", {
+          token: change.grant,
+          from: change.from,
+          to: change.to,
+        });
       }
       deps.forget();
       return;
     }
     current = await elevationOf(deps, asked.opened, user);
-    if (wideningOf(current.lineage, asked.room, level).every((c, i) => c.from === changes[i]?.from)) break;
+    if (
+      wideningOf(current.lineage, asked.room, level).every((c, i) => c.from === changes[i]?.from)
+    ) break;
   }
   throw alreadyAnswered();
 }

@@ -50,9 +50,13 @@ export async function callerOf(c: Context, deps: Doors): Promise<Caller> {
   }
   const principal = await deps.principal(c.req.raw);
   if (!principal.user || principal.lineage.length === 0) {
-    throw new SyncError("access_denied", "This token belongs to no user, so it has no tokens to keep.", {
-      hint: "Use a tok_ token of a user: POST /auth/device starts the way to one.",
-    });
+    throw new SyncError(
+      "access_denied",
+      "This token belongs to no user, so it has no tokens to keep.",
+      {
+        hint: "Use a tok_ token of a user: POST /auth/device starts the way to one.",
+      },
+    );
   }
   return { user: principal.user, lineage: principal.lineage };
 }
@@ -90,7 +94,10 @@ export async function makeToken(deps: Doors, caller: Caller, body: z.infer<typeo
     withRefresh: body.with_refresh ?? false,
   }, now);
   await deps.store.run(minted.statements);
-  await note(deps, caller.user.id, "token_minted", { token: minted.grant.id, scope: minted.grant.scope });
+  await note(deps, caller.user.id, "token_minted", {
+    token: minted.grant.id,
+    scope: minted.grant.scope,
+  });
   deps.forget();
   return {
     id: minted.grant.id,
@@ -106,10 +113,17 @@ async function allowedScope(deps: Doors, caller: Caller, text: string): Promise<
   const scope = parseScope(text);
   try {
     mustStayWithin(caller.lineage, scope);
-    mustHaveAccess(scope, caller.user.id, await listMemberRooms(deps.store, caller.user.id, namedRooms(scope)));
+    mustHaveAccess(
+      scope,
+      caller.user.id,
+      await listMemberRooms(deps.store, caller.user.id, namedRooms(scope)),
+    );
   } catch (error) {
     if (error instanceof SyncError) {
-      await note(deps, caller.user.id, "token_refused", { scope: formatScope(scope), why: error.code });
+      await note(deps, caller.user.id, "token_refused", {
+        scope: formatScope(scope),
+        why: error.code,
+      });
     }
     throw error;
   }
@@ -146,7 +160,11 @@ export async function coveredGrants(
   if (!self) return grants;
   const byId = new Map(grants.map((grant) => [grant.id, grant]));
   return grants.filter((grant) => {
-    for (let g: GrantRow | undefined = grant; g; g = g.parent === null ? undefined : byId.get(g.parent)) {
+    for (
+      let g: GrantRow | undefined = grant;
+      g;
+      g = g.parent === null ? undefined : byId.get(g.parent)
+    ) {
       if (g.id === self.id) return true;
     }
     const words = parseScope(grant.scope);
@@ -169,7 +187,10 @@ async function mustCoverGrant(deps: Doors, caller: Caller, id: string): Promise<
   if (found) return found;
   const dead = caller.lineage.length === 0 ? await findGrant(deps.store, id) : undefined;
   if (dead && dead.user === caller.user.id) {
-    throw new SyncError("token_revoked", "The token has ended.", { id, hint: "Mint another: POST /tokens." });
+    throw new SyncError("token_revoked", "The token has ended.", {
+      id,
+      hint: "Mint another: POST /tokens.",
+    });
   }
   throw new SyncError("token_not_found", "There is no such token here.", {
     id,
@@ -193,7 +214,9 @@ export async function patchToken(c: Context, deps: Doors): Promise<Response> {
     deps.forget();
     return c.json({ id, scope, label, previous_scope: grant.scope });
   }
-  throw new SyncError("store_busy", "The token is being changed by others.", {}, { "Retry-After": "1" });
+  throw new SyncError("store_busy", "The token is being changed by others.", {}, {
+    "Retry-After": "1",
+  });
 }
 
 async function patchedScope(
@@ -231,7 +254,9 @@ export async function revokeGrant(deps: Doors, caller: Caller, id: string): Prom
   deps.forget();
 }
 
-const RefreshBody = z.object({ refresh_token: z.string("the ref_… token is wanted").min(1).max(200) });
+const RefreshBody = z.object({
+  refresh_token: z.string("the ref_… token is wanted").min(1).max(200),
+});
 
 /** `POST /tokens/refresh`: new secrets for the old; tokens of an OAuth client refresh at `/oauth/token`. */
 export async function postRefresh(c: Context, deps: Doors): Promise<Response> {

@@ -11,7 +11,10 @@ import { invalid, SyncError } from "../errors.ts";
 export const IDENTITY_BODY_BYTES_MAX = 65_536;
 
 /** A JSON object body that fits the schema; an empty body counts as `{}`. Throws `invalid_json`, `invalid_argument`, `too_large`. */
-export async function readJson<T extends z.ZodType>(request: Request, schema: T): Promise<z.infer<T>> {
+export async function readJson<T extends z.ZodType>(
+  request: Request,
+  schema: T,
+): Promise<z.infer<T>> {
   const text = await readText(request);
   return check(text.trim() === "" ? {} : parseJson(text), schema);
 }
@@ -21,15 +24,26 @@ export async function readForm(request: Request): Promise<Map<string, string>> {
   return fields(new URLSearchParams(await readText(request)));
 }
 
-/** A body as JSON or as a form, by its content type. */
-export async function readEither<T extends z.ZodType>(request: Request, schema: T): Promise<z.infer<T>> {
-  if (!isForm(request)) return await readJson(request, schema);
-  return check(Object.fromEntries(await readForm(request)), schema);
+/**
+ * A body as JSON or as a form: by its content type, but what begins with `{` is JSON in any case
+ * (curl calls everything a form).
+ */
+export async function readEither<T extends z.ZodType>(
+  request: Request,
+  schema: T,
+): Promise<z.infer<T>> {
+  const text = await readText(request);
+  if (isForm(request) && !text.trimStart().startsWith("{")) {
+    return check(Object.fromEntries(fields(new URLSearchParams(text))), schema);
+  }
+  return check(text.trim() === "" ? {} : parseJson(text), schema);
 }
 
 /** Is the body a URL-encoded form? */
 export function isForm(request: Request): boolean {
-  return (request.headers.get("Content-Type") ?? "").toLowerCase().startsWith("application/x-www-form-urlencoded");
+  return (request.headers.get("Content-Type") ?? "").toLowerCase().startsWith(
+    "application/x-www-form-urlencoded",
+  );
 }
 
 /** Parameters by name; one that is repeated is refused (RFC 6749, 3.1). */
@@ -37,7 +51,9 @@ export function fields(params: URLSearchParams): Map<string, string> {
   const found = new Map<string, string>();
   for (const [name, value] of params) {
     if (found.has(name)) throw invalid(name.slice(0, 80), "it is given more than once");
-    if (value.includes("\0") || !value.isWellFormed()) throw invalid(name.slice(0, 80), "plain text is wanted");
+    if (value.includes("\0") || !value.isWellFormed()) {
+      throw invalid(name.slice(0, 80), "plain text is wanted");
+    }
     found.set(name, value);
   }
   return found;
@@ -49,7 +65,10 @@ export function check<T extends z.ZodType>(value: unknown, schema: T): z.infer<T
   if (result.success) return result.data;
   const issue = result.error.issues[0];
   const field = issue && issue.path.length > 0 ? issue.path.map(String).join(".") : "body";
-  throw invalid(field.slice(0, 120), (issue?.message ?? "another shape is wanted").replace(/\.$/, ""));
+  throw invalid(
+    field.slice(0, 120),
+    (issue?.message ?? "another shape is wanted").replace(/\.$/, ""),
+  );
 }
 
 async function readText(request: Request): Promise<string> {
@@ -65,7 +84,9 @@ async function readText(request: Request): Promise<string> {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(chunks));
   } catch (error) {
-    throw Object.assign(new SyncError("invalid_json", "The body is not UTF-8 text."), { cause: error });
+    throw Object.assign(new SyncError("invalid_json", "The body is not UTF-8 text."), {
+      cause: error,
+    });
   }
 }
 

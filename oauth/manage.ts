@@ -1,6 +1,6 @@
 /** `/manage`: the page, and the forms on it. Every form carries the session's anti-CSRF token. */
 import type { Context } from "hono";
-import { html } from "hono/html";
+import { html as markup } from "hono/html";
 import { invalid, SyncError } from "../errors.ts";
 import type { Store } from "../store.ts";
 import { countRecoveryCodes, endSessions, listPasskeys, listSessions } from "../store/identity.ts";
@@ -13,11 +13,17 @@ import type { PortRoom } from "./deps.ts";
 import type { Doors } from "./doors.ts";
 import { coveredGrants, makeToken, revokeGrant } from "./grants.ts";
 import { check, readForm } from "./input.ts";
-import { manageBody, membersBody, type Part, roomLink, ROLES } from "./manage_pages.ts";
+import { manageBody, membersBody, type Part, ROLES, roomLink } from "./manage_pages.ts";
 import { notice, refusalPage, show } from "./pages.ts";
 import { Label } from "./people.ts";
 import { makeCodes } from "./recovery.ts";
-import { mustBeSameOrigin, mustHaveSession, mustMatch, type Session, sessionOf } from "./session.ts";
+import {
+  mustBeSameOrigin,
+  mustHaveSession,
+  mustMatch,
+  type Session,
+  sessionOf,
+} from "./session.ts";
 
 /** Items of a list on one page. */
 export const PAGE_ITEMS = 50;
@@ -84,7 +90,9 @@ export async function roomPage(c: Context, deps: Doors): Promise<Response> {
 async function mustFindRoom(deps: Doors, session: Session, id: string): Promise<PortRoom> {
   const room = (await deps.rooms.list(session.user.id)).find((mine) => mine.id === id);
   if (room) return room;
-  throw new SyncError("room_not_found", `You are no member of a room "${id}".`, { room: id.slice(0, 128) });
+  throw new SyncError("room_not_found", `You are no member of a room "${id}".`, {
+    room: id.slice(0, 128),
+  });
 }
 
 async function orRefusal(
@@ -107,11 +115,19 @@ type Action = (c: Context, deps: Doors, session: Session, form: Form) => Promise
 const ACTIONS: Readonly<Record<string, Action>> = {
   "/manage/rooms": async (_c, deps, { user }, form) => {
     const id = form.get("id")?.trim(), label = form.get("label")?.trim();
-    const room = await deps.rooms.create(user, { ...(id ? { id } : {}), ...(label ? { label } : {}) });
+    const room = await deps.rooms.create(user, {
+      ...(id ? { id } : {}),
+      ...(label ? { label } : {}),
+    });
     return roomLink(room);
   },
   "/manage/room/invite": async (_c, deps, { user }, form) => {
-    await deps.rooms.invite(user, field(form, "room"), field(form, "username").toLowerCase(), roleOf(form));
+    await deps.rooms.invite(
+      user,
+      field(form, "room"),
+      field(form, "username").toLowerCase(),
+      roleOf(form),
+    );
     return roomLink(field(form, "room"));
   },
   "/manage/room/role": async (_c, deps, { user }, form) => {
@@ -124,13 +140,17 @@ const ACTIONS: Readonly<Record<string, Action>> = {
   },
   "/manage/room/delete": async (_c, deps, { user }, form) => {
     const room = field(form, "room");
-    if (field(form, "confirm") !== room) throw invalid("confirm", "the room's id is wanted, to be sure", room);
+    if (field(form, "confirm") !== room) {
+      throw invalid("confirm", "the room's id is wanted, to be sure", room);
+    }
     await deps.rooms.delete(user, room);
     return "/manage";
   },
   "/manage/tokens": async (c, deps, session, form) => {
     const days = Number(field(form, "days"));
-    if (!Number.isInteger(days) || days < 1 || days > 365) throw invalid("days", "a whole number from 1 to 365", 30);
+    if (!Number.isInteger(days) || days < 1 || days > 365) {
+      throw invalid("days", "a whole number from 1 to 365", 30);
+    }
     const label = form.get("label")?.trim();
     const { token } = await makeToken(deps, { user: session.user, lineage: [] }, {
       scope: form.get("scope") ?? "",
@@ -140,7 +160,8 @@ const ACTIONS: Readonly<Record<string, Action>> = {
     return await show(c, {
       title: "Your new token",
       session,
-      body: html`<p>It is shown once: copy it now.</p><p><code>${token}</code></p><p><a href="/manage">Back</a></p>`,
+      body:
+        markup`<p>It is shown once: copy it now.</p><p><code>${token}</code></p><p><a href="/manage">Back</a></p>`,
     });
   },
   "/manage/tokens/revoke": async (_c, deps, { user }, form) => {
@@ -160,8 +181,11 @@ const ACTIONS: Readonly<Record<string, Action>> = {
     return await show(c, {
       title: "Your recovery codes",
       session,
-      body: html`<p>They are shown once. Keep them where you keep paper you trust; each works once.</p>
-<ul class="codes">${codes.map((code) => html`<li>${code}</li>`)}</ul><p><a href="/manage">Back</a></p>`,
+      body:
+        markup`<p>They are shown once. Keep them where you keep paper you trust; each works once.</p>
+<ul class="codes">${
+          codes.map((code) => markup`<li>${code}</li>`)
+        }</ul><p><a href="/manage">Back</a></p>`,
     });
   },
   "/manage/sessions/end": async (_c, deps, { user }, form) => {
@@ -183,7 +207,9 @@ export const MANAGE_FORMS: readonly string[] = Object.keys(ACTIONS);
 export async function manageForm(c: Context, deps: Doors): Promise<Response> {
   const session = await sessionOf(c, deps);
   if (!session) {
-    return await notice(c, "Your session has ended", "Sign in again, then repeat what you did.", { status: 401 });
+    return await notice(c, "Your session has ended", "Sign in again, then repeat what you did.", {
+      status: 401,
+    });
   }
   return await orRefusal(c, session, async () => {
     await mustHaveSession(c, deps);
@@ -204,5 +230,7 @@ function field(form: Form, name: string): string {
 function roleOf(form: Form): Role {
   const role = ROLES.find((known) => known === form.get("role"));
   if (role) return role;
-  throw new SyncError("invalid_role", "The role is not known.", { hint: `One of ${ROLES.join(", ")}.` });
+  throw new SyncError("invalid_role", "The role is not known.", {
+    hint: `One of ${ROLES.join(", ")}.`,
+  });
 }

@@ -1,5 +1,5 @@
 /** `/manage` as HTML: rooms, tokens, passkeys, recovery codes, sessions, security events. */
-import { html } from "hono/html";
+import { html as markup } from "hono/html";
 import { parseScope } from "../scopes.ts";
 import type { PasskeyRow, SessionRow } from "../store/identity.ts";
 import type { EventRow } from "../store/security.ts";
@@ -34,27 +34,39 @@ export interface ManageView {
 
 /** The page's body. */
 export function manageBody(view: ManageView): Html {
-  return html`<nav aria-label="On this page"><a href="#rooms">Rooms</a> · <a href="#tokens">Tokens</a> ·
+  return markup`<nav aria-label="On this page"><a href="#rooms">Rooms</a> · <a href="#tokens">Tokens</a> ·
 <a href="#passkeys">Passkeys</a> · <a href="#codes">Recovery codes</a> · <a href="#sessions">Sessions</a> ·
 <a href="#events">Security log</a></nav>
-${roomsSection(view)}${tokensSection(view)}${passkeysSection(view)}${codesSection(view)}${sessionsSection(view)}
+${roomsSection(view)}${tokensSection(view)}${passkeysSection(view)}${codesSection(view)}${
+    sessionsSection(view)
+  }
 ${eventsSection(view)}`;
 }
 
 function more<T>(part: Part<T>): Html {
-  const shown = html`<p class="quiet">${part.items.length} of ${part.total} shown.</p>`;
-  return part.next === undefined ? shown : html`${shown}<p><a href="${part.next}">Show more</a></p>`;
+  const shown = markup`<p class="quiet">${part.items.length} of ${part.total} shown.</p>`;
+  return part.next === undefined
+    ? shown
+    : markup`${shown}<p><a href="${part.next}">Show more</a></p>`;
 }
 
 function roomsSection({ session, rooms }: ManageView): Html {
-  return html`<section aria-labelledby="rooms"><h2 id="rooms">Rooms</h2>
-${rooms.items.map((room) => html`<article aria-label="Room ${room.id}"><h3>${room.label ?? room.id}</h3>
+  return markup`<section aria-labelledby="rooms"><h2 id="rooms">Rooms</h2>
+${
+    rooms.items.map((room) =>
+      markup`<article aria-label="Room ${room.id}"><h3>${room.label ?? room.id}</h3>
 <dl><dt>Id</dt><dd><code>${room.id}</code></dd><dt>Your role</dt><dd>${room.role}</dd>
 <dt>Agents</dt><dd>${room.agents.length === 0 ? "none" : room.agents.slice(0, 20).join(", ")}${
-    room.agents.length > 20 ? ` and ${room.agents.length - 20} more` : ""
-  }</dd></dl>
+        room.agents.length > 20 ? ` and ${room.agents.length - 20} more` : ""
+      }</dd></dl>
 <a href="${dashboardLink(room.id)}">Dashboard of ${room.id}</a>
-${room.role === "owner" ? html` · <a href="${roomLink(room.id)}">Members of ${room.id}</a>` : ""}</article>`)}
+${
+        room.role === "owner"
+          ? markup` · <a href="${roomLink(room.id)}">Members of ${room.id}</a>`
+          : ""
+      }</article>`
+    )
+  }
 ${more(rooms)}
 <form method="post" action="/manage/rooms">${csrfField(session)}
 <h3>Create a room</h3>
@@ -74,7 +86,7 @@ export function roomLink(room: string): string {
 }
 
 function tokensSection({ session, tokens }: ManageView): Html {
-  return html`<section aria-labelledby="tokens"><h2 id="tokens">Tokens</h2>
+  return markup`<section aria-labelledby="tokens"><h2 id="tokens">Tokens</h2>
 ${tokens.items.map((grant) => tokenArticle(session, grant))}
 ${more(tokens)}
 <form method="post" action="/manage/tokens">${csrfField(session)}
@@ -91,10 +103,13 @@ ${more(tokens)}
 }
 
 function tokenArticle(session: Session, grant: GrantRow): Html {
-  const name = grant.label ?? (grant.agent === null ? "Token without a name" : `Agent ${grant.agent}`);
-  return html`<article aria-label="Token ${name}"><h3>${name}</h3>
-<ul>${scopeInWords(parseScope(grant.scope)).map((line) => html`<li>${line}</li>`)}</ul>
-<dl><dt>Made</dt><dd>${instant(grant.createdAt)}</dd><dt>Last used</dt><dd>${instant(grant.lastUsedAt)}</dd>
+  const name = grant.label ??
+    (grant.agent === null ? "Token without a name" : `Agent ${grant.agent}`);
+  return markup`<article aria-label="Token ${name}"><h3>${name}</h3>
+<ul>${scopeInWords(parseScope(grant.scope)).map((line) => markup`<li>${line}</li>`)}</ul>
+<dl><dt>Made</dt><dd>${instant(grant.createdAt)}</dd><dt>Last used</dt><dd>${
+    instant(grant.lastUsedAt)
+  }</dd>
 <dt>Ends</dt><dd>${instant(grant.expiresAt)}</dd></dl>
 <form method="post" action="/manage/tokens/revoke">${csrfField(session)}
 <input type="hidden" name="id" value="${grant.id}">
@@ -102,16 +117,26 @@ function tokenArticle(session: Session, grant: GrantRow): Html {
 }
 
 function passkeysSection({ session, passkeys }: ManageView): Html {
-  return html`<section aria-labelledby="passkeys"><h2 id="passkeys">Passkeys</h2>
-${passkeys.map((passkey) => html`<article aria-label="Passkey ${passkey.name}"><h3>${passkey.name}</h3>
-<dl><dt>Added</dt><dd>${instant(passkey.createdAt)}</dd><dt>Last used</dt><dd>${instant(passkey.lastUsedAt)}</dd></dl>
+  return markup`<section aria-labelledby="passkeys"><h2 id="passkeys">Passkeys</h2>
+${
+    passkeys.map((passkey) =>
+      markup`<article aria-label="Passkey ${passkey.name}"><h3>${passkey.name}</h3>
+<dl><dt>Added</dt><dd>${instant(passkey.createdAt)}</dd><dt>Last used</dt><dd>${
+        instant(passkey.lastUsedAt)
+      }</dd></dl>
 <form method="post" action="/manage/passkeys/rename">${csrfField(session)}
 <input type="hidden" name="id" value="${passkey.id}">
 <label for="name-${passkey.id}">New name of ${passkey.name}</label>
 <input id="name-${passkey.id}" name="name" required maxlength="200" autocomplete="off"><button>Rename</button></form>
-${passkeys.length > 1 ? html`<form method="post" action="/manage/passkeys/remove">${csrfField(session)}
+${
+        passkeys.length > 1
+          ? markup`<form method="post" action="/manage/passkeys/remove">${csrfField(session)}
 <input type="hidden" name="id" value="${passkey.id}">
-<button class="danger" aria-label="Remove ${passkey.name}">Remove</button></form>` : ""}</article>`)}
+<button class="danger" aria-label="Remove ${passkey.name}">Remove</button></form>`
+          : ""
+      }</article>`
+    )
+  }
 <form data-passkey="add" data-csrf="${session.csrf}" data-next="/manage">
 <h3>Add a passkey</h3><label for="passkey-name">A name for it</label>
 <input id="passkey-name" name="name" maxlength="200" value="Another passkey" autocomplete="off">
@@ -119,28 +144,48 @@ ${passkeys.length > 1 ? html`<form method="post" action="/manage/passkeys/remove
 }
 
 function codesSection({ session, recoveryCodes }: ManageView): Html {
-  return html`<section aria-labelledby="codes"><h2 id="codes">Recovery codes</h2>
+  return markup`<section aria-labelledby="codes"><h2 id="codes">Recovery codes</h2>
 <form method="post" action="/manage/recovery-codes">${csrfField(session)}
-<p>${recoveryCodes === 0 ? "You have none. Without one, losing your passkey loses the account." : `You have ${recoveryCodes} left.`}</p>
+<p>${
+    recoveryCodes === 0
+      ? "You have none. Without one, losing your passkey loses the account."
+      : `You have ${recoveryCodes} left.`
+  }</p>
 <button>Make new codes</button><p class="quiet">New codes void the old ones.</p></form></section>`;
 }
 
 function sessionsSection({ session, sessions }: ManageView): Html {
-  return html`<section aria-labelledby="sessions"><h2 id="sessions">Sessions</h2>
-${sessions.map((row) => html`<article><h3>${row.id === session.id ? "This browser" : "Another browser"}</h3>
+  return markup`<section aria-labelledby="sessions"><h2 id="sessions">Sessions</h2>
+${
+    sessions.map((row) =>
+      markup`<article><h3>${row.id === session.id ? "This browser" : "Another browser"}</h3>
 <p class="quiet">${row.label ?? "It did not say what it is."}</p>
-<dl><dt>Since</dt><dd>${instant(row.createdAt)}</dd><dt>Until</dt><dd>${instant(row.expiresAt)}</dd></dl>
-${row.id === session.id ? "" : html`<form method="post" action="/manage/sessions/end">${csrfField(session)}
+<dl><dt>Since</dt><dd>${instant(row.createdAt)}</dd><dt>Until</dt><dd>${
+        instant(row.expiresAt)
+      }</dd></dl>
+${
+        row.id === session.id
+          ? ""
+          : markup`<form method="post" action="/manage/sessions/end">${csrfField(session)}
 <input type="hidden" name="id" value="${row.id}">
-<button class="danger" aria-label="End the session of ${row.createdAt}">End</button></form>`}</article>`)}
-${sessions.length > 1 ? html`<form method="post" action="/manage/sessions/end-others">${csrfField(session)}
-<button class="danger">End all others</button></form>` : ""}</section>`;
+<button class="danger" aria-label="End the session of ${row.createdAt}">End</button></form>`
+      }</article>`
+    )
+  }
+${
+    sessions.length > 1
+      ? markup`<form method="post" action="/manage/sessions/end-others">${csrfField(session)}
+<button class="danger">End all others</button></form>`
+      : ""
+  }</section>`;
 }
 
 function eventsSection({ events }: ManageView): Html {
-  return html`<section aria-labelledby="events"><h2 id="events">Security log</h2>
+  return markup`<section aria-labelledby="events"><h2 id="events">Security log</h2>
 <p class="quiet">The newest ${events.length} events.</p>
-<ul class="plain">${events.map((event) => html`<li>${instant(event.at)} · ${eventWords(event)}</li>`)}</ul></section>`;
+<ul class="plain">${
+    events.map((event) => markup`<li>${instant(event.at)} · ${eventWords(event)}</li>`)
+  }</ul></section>`;
 }
 
 function eventWords(event: EventRow): string {
@@ -155,15 +200,23 @@ export function membersBody(
   room: PortRoom,
   members: readonly { readonly username: string; readonly role: Role }[],
 ): Html {
-  const hidden = html`${csrfField(session)}<input type="hidden" name="room" value="${room.id}">`;
-  return html`<p><a href="/manage">Back to everything</a> · <a href="${dashboardLink(room.id)}">Dashboard</a></p>
+  const hidden = markup`${csrfField(session)}<input type="hidden" name="room" value="${room.id}">`;
+  return markup`<p><a href="/manage">Back to everything</a> · <a href="${
+    dashboardLink(room.id)
+  }">Dashboard</a></p>
 <section aria-labelledby="members"><h2 id="members">Members</h2>
-${members.map((member) => html`<article aria-label="Member ${member.username}"><h3>${member.username}</h3>
+${
+    members.map((member) =>
+      markup`<article aria-label="Member ${member.username}"><h3>${member.username}</h3>
 <form method="post" action="/manage/room/role">${hidden}<input type="hidden" name="username" value="${member.username}">
-<label for="role-${member.username}">Role of ${member.username}</label>${roleSelect(`role-${member.username}`, member.role)}
+<label for="role-${member.username}">Role of ${member.username}</label>${
+        roleSelect(`role-${member.username}`, member.role)
+      }
 <button>Change</button></form>
 <form method="post" action="/manage/room/remove">${hidden}<input type="hidden" name="username" value="${member.username}">
-<button class="danger" aria-label="Remove ${member.username}">Remove</button></form></article>`)}
+<button class="danger" aria-label="Remove ${member.username}">Remove</button></form></article>`
+    )
+  }
 <form method="post" action="/manage/room/invite">${hidden}<h3>Invite</h3>
 <label for="username">Username</label><input id="username" name="username" required maxlength="64" autocomplete="off"
   autocapitalize="none" spellcheck="false">
@@ -178,7 +231,9 @@ ${members.map((member) => html`<article aria-label="Member ${member.username}"><
 }
 
 function roleSelect(id: string, role: Role): Html {
-  return html`<select id="${id}" name="role">${ROLES.map((r) =>
-    html`<option value="${r}"${r === role ? html` selected` : ""}>${r}</option>`
-  )}</select>`;
+  return markup`<select id="${id}" name="role">${
+    ROLES.map((r) =>
+      markup`<option value="${r}"${r === role ? markup` selected` : ""}>${r}</option>`
+    )
+  }</select>`;
 }

@@ -26,7 +26,11 @@ export function serverMetadata({ origin }: Pick<Config, "origin">): JsonObject {
     code_challenge_methods_supported: ["S256"],
     token_endpoint_auth_methods_supported: methods,
     revocation_endpoint_auth_methods_supported: methods,
-    introspection_endpoint_auth_methods_supported: ["client_secret_post", "client_secret_basic", "bearer"],
+    introspection_endpoint_auth_methods_supported: [
+      "client_secret_post",
+      "client_secret_basic",
+      "bearer",
+    ],
     authorization_response_iss_parameter_supported: true,
     client_id_metadata_document_supported: true,
     service_documentation: `${origin}/reference/tokens.md`,

@@ -1,9 +1,9 @@
 /**
  * The frame of every identity page: one layout, one stylesheet, strict headers. Values only
- * enter through `html`, which escapes them.
+ * enter through `markup`, which escapes them.
  */
 import type { Context } from "hono";
-import { html } from "hono/html";
+import { html as markup } from "hono/html";
 import type { HtmlEscapedString } from "hono/utils/html";
 import type { SyncError } from "../errors.ts";
 import type { UserRef } from "./deps.ts";
@@ -15,10 +15,11 @@ import pagesStyle from "./static/pages.css" with { type: "text" };
 export type Html = HtmlEscapedString | Promise<HtmlEscapedString>;
 
 /** The static files of these pages: nothing else is ever served by path. */
-export const ASSETS: ReadonlyMap<string, { readonly type: string; readonly text: string }> = new Map([
-  ["/static/passkeys.js", { type: "text/javascript; charset=utf-8", text: passkeysScript }],
-  ["/static/pages.css", { type: "text/css; charset=utf-8", text: pagesStyle }],
-]);
+export const ASSETS: ReadonlyMap<string, { readonly type: string; readonly text: string }> =
+  new Map([
+    ["/static/passkeys.js", { type: "text/javascript; charset=utf-8", text: passkeysScript }],
+    ["/static/pages.css", { type: "text/css; charset=utf-8", text: pagesStyle }],
+  ]);
 
 /** What a page is made of. */
 export interface Page {
@@ -60,7 +61,7 @@ export function show(c: Context, page: Page): Response | Promise<Response> {
 }
 
 function frame(page: Page): Html {
-  return html`<!doctype html>
+  return markup`<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -68,7 +69,7 @@ function frame(page: Page): Html {
 <meta name="color-scheme" content="light dark">
 <title>${page.title} · sync</title>
 <link rel="stylesheet" href="/static/pages.css">
-${page.script ? html`<script src="/static/passkeys.js" defer></script>` : ""}
+${page.script ? markup`<script src="/static/passkeys.js" defer></script>` : ""}
 </head>
 <body>
 <a class="skip" href="#main">Skip to content</a>
@@ -82,15 +83,17 @@ ${page.body}
 }
 
 function signedIn(session: Session): Html {
-  return html`<nav aria-label="Account">
+  return markup`<nav aria-label="Account">
 <a href="/manage">${session.user.username}</a>
-<form method="post" action="/logout">${csrfField(session)}<button class="plain">Sign out</button></form>
+<form method="post" action="/logout">${
+    csrfField(session)
+  }<button class="plain">Sign out</button></form>
 </nav>`;
 }
 
 /** The hidden field that every form of a session carries. */
 export function csrfField(session: Pick<Session, "csrf">): Html {
-  return html`<input type="hidden" name="csrf" value="${session.csrf}">`;
+  return markup`<input type="hidden" name="csrf" value="${session.csrf}">`;
 }
 
 /** A page that says one thing. */
@@ -102,20 +105,24 @@ export function notice(
 ): Response | Promise<Response> {
   return show(c, {
     title,
-    body: html`<p>${text}</p>`,
+    body: markup`<p>${text}</p>`,
     ...(more.status === undefined ? {} : { status: more.status }),
     session: more.session,
   });
 }
 
 /** A refusal as a page. */
-export function refusalPage(c: Context, error: SyncError, session?: Session): Response | Promise<Response> {
+export function refusalPage(
+  c: Context,
+  error: SyncError,
+  session?: Session,
+): Response | Promise<Response> {
   for (const [name, value] of Object.entries(error.headers)) c.header(name, value);
   const status = [400, 401, 403, 404, 409, 429, 503].includes(error.status) ? error.status : 400;
   const hint = error.facts.hint;
   return show(c, {
     title: "That did not work",
-    body: html`<p role="alert">${error.message}</p>${hint ? html`<p>${hint}</p>` : ""}`,
+    body: markup`<p role="alert">${error.message}</p>${hint ? markup`<p>${hint}</p>` : ""}`,
     status: status as NonNullable<Page["status"]>,
     session,
   });
@@ -123,9 +130,9 @@ export function refusalPage(c: Context, error: SyncError, session?: Session): Re
 
 /** An instant as people read it. */
 export function instant(ms: number | null): Html {
-  if (ms === null) return html`never`;
+  if (ms === null) return markup`never`;
   const iso = new Date(ms).toISOString();
-  return html`<time datetime="${iso}">${iso.slice(0, 16).replace("T", " ")} UTC</time>`;
+  return markup`<time datetime="${iso}">${iso.slice(0, 16).replace("T", " ")} UTC</time>`;
 }
 
 /** Sign-in: a passkey of an account, or a new account. */
@@ -133,7 +140,9 @@ export function signInPage(c: Context, next: string, user?: UserRef): Response |
   return show(c, {
     title: "Sign in",
     script: true,
-    body: html`<p>${user ? `You are signed in as ${user.username}.` : "Your passkey is your account: no password."}</p>
+    body: markup`<p>${
+      user ? `You are signed in as ${user.username}.` : "Your passkey is your account: no password."
+    }</p>
 <noscript><p role="alert">Passkeys need JavaScript in this page.</p></noscript>
 <section aria-labelledby="have">
 <h2 id="have">I have an account</h2>

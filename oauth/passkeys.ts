@@ -35,8 +35,8 @@ import {
 } from "./session.ts";
 import {
   CEREMONY_MS,
-  LoginResponse,
   loginOptions,
+  LoginResponse,
   type NewCredential,
   notVerified,
   registrationOptions,
@@ -56,7 +56,10 @@ export async function registerOptions(c: Context, deps: Doors): Promise<Response
   if (await findUser(deps.store, username)) throw nameTaken(username);
   const user = { id: randomUUID(), username };
   const options = await registrationOptions(deps.config.origin, user, []);
-  return c.json({ challenge_id: await remember(deps, "register", options.challenge, user), options });
+  return c.json({
+    challenge_id: await remember(deps, "register", options.challenge, user),
+    options,
+  });
 }
 
 const RegisterVerifyBody = z.object({ challenge_id: ChallengeId, response: RegistrationResponse });
@@ -71,7 +74,9 @@ export async function registerVerify(c: Context, deps: Doors): Promise<Response>
   const now = deps.now();
   const session = newSession(user.id, "full", credential.id, c.req.raw, now);
   const passkey = passkeyOf(credential, user.id, "First passkey", now);
-  if (!await registerUser(deps.store, user, passkey, session.row, now)) throw await whyNotRegistered(deps, user);
+  if (!await registerUser(deps.store, user, passkey, session.row, now)) {
+    throw await whyNotRegistered(deps, user);
+  }
   await note(deps, user.id, "registered", { username: user.username });
   giveCookie(c, deps, session.secret);
   return c.json({ verified: true, user, csrf: csrfOf(deps.serverKey, session.row.hash) });
@@ -134,14 +139,23 @@ async function proveLogin(
   };
   const named = kept.username === null ? undefined : await findUser(deps.store, kept.username);
   if (kept.username !== null && named?.id !== passkey.user) return await refuse(notVerified());
-  const counter = await verifyLogin(deps.config.origin, kept.challenge, response, passkey, named?.id ?? null)
+  const counter = await verifyLogin(
+    deps.config.origin,
+    kept.challenge,
+    response,
+    passkey,
+    named?.id ?? null,
+  )
     .catch(refuse);
   const used = await usePasskey(deps.store, passkey.id, passkey.counter, counter, deps.now());
   const user = await findUserById(deps, passkey.user);
   return used && user ? user : await refuse(notVerified());
 }
 
-async function findUserById(deps: Pick<IdentityDeps, "store">, id: string): Promise<UserRef | undefined> {
+async function findUserById(
+  deps: Pick<IdentityDeps, "store">,
+  id: string,
+): Promise<UserRef | undefined> {
   const username = await findUsername(deps.store, id);
   return username === undefined ? undefined : { id, username };
 }
@@ -151,7 +165,10 @@ export async function addOptions(c: Context, deps: Doors): Promise<Response> {
   const session = await mustMeanIt(c, deps, "recovery");
   const known = await listPasskeys(deps.store, session.user.id);
   const options = await registrationOptions(deps.config.origin, session.user, known);
-  return c.json({ challenge_id: await remember(deps, "add", options.challenge, session.user), options });
+  return c.json({
+    challenge_id: await remember(deps, "add", options.challenge, session.user),
+    options,
+  });
 }
 
 const AddVerifyBody = RegisterVerifyBody.extend({ name: Label.optional() });

@@ -4,10 +4,15 @@
  */
 import { randomInt } from "node:crypto";
 import type { Context } from "hono";
-import { html } from "hono/html";
+import { html as markup } from "hono/html";
 import { z } from "zod";
 import { SyncError } from "../errors.ts";
-import { countRecoveryCodes, findRecoveryCode, replaceRecoveryCodes, useRecoveryCode } from "../store/identity.ts";
+import {
+  countRecoveryCodes,
+  findRecoveryCode,
+  replaceRecoveryCodes,
+  useRecoveryCode,
+} from "../store/identity.ts";
 import { hashSecret } from "../tokens.ts";
 import { note } from "./audit.ts";
 import type { UserRef } from "./deps.ts";
@@ -33,7 +38,8 @@ const GROUPS = 4, GROUP = 5;
 
 /** A fresh recovery code: twenty letters and digits, 98 bits. */
 export function newRecoveryCode(): string {
-  const group = () => Array.from({ length: GROUP }, () => ALPHABET[randomInt(ALPHABET.length)]).join("");
+  const group = () =>
+    Array.from({ length: GROUP }, () => ALPHABET[randomInt(ALPHABET.length)]).join("");
   return Array.from({ length: GROUPS }, group).join("-");
 }
 
@@ -66,12 +72,18 @@ export async function postRecover(c: Context, deps: Doors): Promise<Response> {
   else mustNotBeForeign(c.req.raw, deps.config.origin);
   deps.limits.address(deps, c);
   deps.limits.guess(deps, c, "recover");
-  const code = form ? (await readForm(c.req.raw)).get("code") : (await readJson(c.req.raw, RecoverBody)).code;
+  const code = form
+    ? (await readForm(c.req.raw)).get("code")
+    : (await readJson(c.req.raw, RecoverBody)).code;
   const { user, csrf } = await recover(c, deps, code ?? "");
   return form ? c.redirect("/recover", 303) : c.json({ recovered: true, user, csrf });
 }
 
-async function recover(c: Context, deps: Doors, code: string): Promise<{ user: { id: string }; csrf: string }> {
+async function recover(
+  c: Context,
+  deps: Doors,
+  code: string,
+): Promise<{ user: { id: string }; csrf: string }> {
   const hash = hashCode(code);
   const user = await findRecoveryCode(deps.store, hash);
   const session = user && newSession(user, "recovery", null, c.req.raw, deps.now());
@@ -95,7 +107,8 @@ export async function recoverPage(c: Context, deps: Doors): Promise<Response> {
   return await show(c, {
     title: "Recover your account",
     session,
-    body: html`<p>Enter one of the recovery codes you kept. It works once, and signs out every session.</p>
+    body:
+      markup`<p>Enter one of the recovery codes you kept. It works once, and signs out every session.</p>
 <form method="post" action="/recover">
 <label for="code">Recovery code</label>
 <input id="code" name="code" required maxlength="40" autocomplete="off" autocapitalize="characters" spellcheck="false">
@@ -110,7 +123,8 @@ function newPasskeyPage(c: Context, session: Session): Response | Promise<Respon
     title: "Add a new passkey",
     session,
     script: true,
-    body: html`<p>The code was right, ${session.user.username}. Add a passkey within fifteen minutes.</p>
+    body:
+      markup`<p>The code was right, ${session.user.username}. Add a passkey within fifteen minutes.</p>
 <form data-passkey="add" data-csrf="${session.csrf}" data-next="/manage">
 <label for="name">A name for it</label>
 <input id="name" name="name" maxlength="200" value="New passkey" autocomplete="off">

@@ -34,20 +34,26 @@ const FORBIDDEN_SCHEMES = new Set([
  * loopback, and for native apps a private scheme.
  */
 export function redirectFault(uri: string, isNative: boolean): string | undefined {
-  if (uri.length > REDIRECT_LENGTH_MAX) return `at most ${REDIRECT_LENGTH_MAX} characters are wanted`;
+  if (uri.length > REDIRECT_LENGTH_MAX) {
+    return `at most ${REDIRECT_LENGTH_MAX} characters are wanted`;
+  }
   if (!URL.canParse(uri) || /[^\x21-\x7e]|\\/.test(uri)) return "it is no absolute URI";
   const url = new URL(uri);
   if (uri.includes("#")) return "it must not have a fragment";
   if (url.username !== "" || url.password !== "") return "it must not hold credentials";
   const isWeb = url.protocol === "https:" || url.protocol === "http:";
   // What stands in a host goes into a Content-Security-Policy: plain characters only.
-  if (isWeb && !/^(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])$/.test(url.hostname)) return "its host is not plain";
+  if (isWeb && !/^(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])$/.test(url.hostname)) {
+    return "its host is not plain";
+  }
   if (url.protocol === "https:") return undefined;
   if (url.protocol === "http:") {
     return isLoopbackName(url.host) ? undefined : "http is for loopback addresses only";
   }
   if (FORBIDDEN_SCHEMES.has(url.protocol)) return `the scheme ${url.protocol} is refused`;
-  return isNative ? undefined : "private schemes are for native applications (application_type: native)";
+  return isNative
+    ? undefined
+    : "private schemes are for native applications (application_type: native)";
 }
 
 /**
@@ -82,7 +88,10 @@ export function redirectSource(uri: string): string | undefined {
 }
 
 /** A redirect URI with parameters added to its query. */
-export function redirectWith(uri: string, params: Readonly<Record<string, string | undefined>>): string {
+export function redirectWith(
+  uri: string,
+  params: Readonly<Record<string, string | undefined>>,
+): string {
   const url = new URL(uri);
   for (const [name, value] of Object.entries(params)) {
     if (value !== undefined) url.searchParams.append(name, value);

@@ -42,7 +42,9 @@ export class OAuthError extends Error {
 
 /** `401 invalid_client`. */
 export function badClient(description: string): OAuthError {
-  return new OAuthError("invalid_client", description, 401, { "WWW-Authenticate": 'Basic realm="sync"' });
+  return new OAuthError("invalid_client", description, 401, {
+    "WWW-Authenticate": 'Basic realm="sync"',
+  });
 }
 
 const KEPT: Partial<Record<ErrorCode, OAuthCode>> = {
@@ -59,7 +61,9 @@ export function asOAuthError(error: unknown): OAuthError | undefined {
   if (error instanceof OAuthError) return error;
   if (!(error instanceof SyncError)) return undefined;
   const code = KEPT[error.code] ?? "invalid_request";
-  const status = error.status === 429 || error.status === 503 || error.status === 401 ? error.status : 400;
+  const status = error.status === 429 || error.status === 503 || error.status === 401
+    ? error.status
+    : 400;
   return new OAuthError(code, error.message, status, error.headers);
 }
 

@@ -1,4 +1,4 @@
-/** Resource indicators (RFC 8707): what tokens can be for, and whether one is for here. Pure. */
+/** Resource indicators (RFC 8707): what a token can be asked for. Pure; `tokens.ts` judges their use. */
 import type { Config } from "../config.ts";
 import { OAuthError } from "./refusals.ts";
 
@@ -6,15 +6,16 @@ import { OAuthError } from "./refusals.ts";
 export const RESOURCE_PATHS = ["/mcp"] as const;
 
 /** The resource a request names, in one spelling; null when it names none. Throws `invalid_target`. */
-export function parseResource(config: Pick<Config, "origin">, given: string | undefined): string | null {
+export function parseResource(
+  config: Pick<Config, "origin">,
+  given: string | undefined,
+): string | null {
   if (given === undefined || given === "") return null;
   const text = given.replace(/\/$/, "");
   const known = [config.origin, ...RESOURCE_PATHS.map((path) => config.origin + path)];
   if (known.includes(text)) return text;
-  throw new OAuthError("invalid_target", `The resource is not served here; ${known.join(" or ")} is.`);
-}
-
-/** Is a grant good at this origin? One without a resource is; checked of every link at each use. */
-export function resourceMatches(grant: { readonly resource: string | null }, origin: string): boolean {
-  return grant.resource === null || grant.resource === origin || grant.resource.startsWith(`${origin}/`);
+  throw new OAuthError(
+    "invalid_target",
+    `The resource is not served here; ${known.join(" or ")} is.`,
+  );
 }

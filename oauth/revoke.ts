@@ -23,7 +23,10 @@ export async function postRevoke(c: Context, deps: Doors): Promise<Response> {
   if (found && found.grant.kind === "tok") {
     if (found.grant.client !== null) await mustBeClient(deps, found.grant.client, proof);
     if (await revokeTree(deps.store, found.grant.id, deps.now()) && found.grant.user) {
-      await note(deps, found.grant.user, "token_revoked", { token: found.grant.id, scope: found.grant.scope });
+      await note(deps, found.grant.user, "token_revoked", {
+        token: found.grant.id,
+        scope: found.grant.scope,
+      });
     }
     deps.forget();
   }
@@ -32,7 +35,9 @@ export async function postRevoke(c: Context, deps: Doors): Promise<Response> {
 
 /** Refuses a proof that fails for the client it names. */
 async function mustKnow(deps: Doors, proof: ClientProof): Promise<void> {
-  if (proof.id.startsWith("https:")) return mustProve({ authMethod: "none", secretHash: null }, proof);
+  if (proof.id.startsWith("https:")) {
+    return mustProve({ authMethod: "none", secretHash: null }, proof);
+  }
   const client = await findClient(deps.store, proof.id);
   if (!client) throw badClient("The client is not known here.");
   mustProve(client, proof);
@@ -52,7 +57,11 @@ export async function postIntrospect(c: Context, deps: Doors): Promise<Response>
 type MaySee = (lineage: readonly GrantRow[]) => boolean;
 
 /** Who asks, and what it may see. Throws `401` for a caller that proves nothing. */
-async function introspector(c: Context, deps: Doors, form: ReadonlyMap<string, string>): Promise<MaySee> {
+async function introspector(
+  c: Context,
+  deps: Doors,
+  form: ReadonlyMap<string, string>,
+): Promise<MaySee> {
   if (/^bearer /i.test(c.req.header("Authorization") ?? "")) {
     const principal = await deps.principal(c.req.raw);
     return ([grant]) =>
@@ -63,13 +72,19 @@ async function introspector(c: Context, deps: Doors, form: ReadonlyMap<string, s
   const proof = clientProof(c.req.raw, form);
   const client = proof && await findClient(deps.store, proof.id);
   if (!proof || !client || client.authMethod === "none") {
-    throw badClient("Introspection is for authenticated callers: a client with a secret, or a bearer token.");
+    throw badClient(
+      "Introspection is for authenticated callers: a client with a secret, or a bearer token.",
+    );
   }
   mustProve(client, proof);
   return ([grant]) => grant?.client === client.id;
 }
 
-async function describe(deps: Doors, token: string, maySee: MaySee): Promise<Record<string, unknown>> {
+async function describe(
+  deps: Doors,
+  token: string,
+  maySee: MaySee,
+): Promise<Record<string, unknown>> {
   const now = deps.now();
   const found = await findSecret(deps.store, hashSecret(token));
   const isOver = !found || found.usedAt !== null ||

@@ -50,22 +50,35 @@ export function beyondAccess(
 }
 
 /** Refuses a scope that reaches further than the user does. Throws `403 scope_exceeds_access`. */
-export function mustHaveAccess(scope: TokenScope, user: string, rooms: readonly MemberRoom[]): void {
+export function mustHaveAccess(
+  scope: TokenScope,
+  user: string,
+  rooms: readonly MemberRoom[],
+): void {
   const word = beyondAccess(scope, user, rooms);
   if (!word) return;
-  throw new SyncError("scope_exceeds_access", `Your access does not reach as far as "${wordText(word)}".`, {
-    room: word.room,
-    ...(word.agent === undefined ? {} : { agent: word.agent }),
-    hint: "Name rooms you belong to, at most at the level of your role there, and agents of your own.",
-  });
+  throw new SyncError(
+    "scope_exceeds_access",
+    `Your access does not reach as far as "${wordText(word)}".`,
+    {
+      room: word.room,
+      ...(word.agent === undefined ? {} : { agent: word.agent }),
+      hint:
+        "Name rooms you belong to, at most at the level of your role there, and agents of your own.",
+    },
+  );
 }
 
 /** Refuses a scope that reaches further than the calling token's whole lineage. Throws `403 scope_exceeds_token`. */
-export function mustStayWithin(lineage: readonly { readonly words: TokenScope }[], wanted: TokenScope): void {
+export function mustStayWithin(
+  lineage: readonly { readonly words: TokenScope }[],
+  wanted: TokenScope,
+): void {
   if (lineage.every((link) => covers(link.words, wanted))) return;
   throw new SyncError("scope_exceeds_token", "A token can only narrow, never widen.", {
     scope: formatScope(wanted),
-    hint: "Ask for no more than the calling token's own scope; a bound token mints within its binding.",
+    hint:
+      "Ask for no more than the calling token's own scope; a bound token mints within its binding.",
   });
 }
 
@@ -86,7 +99,9 @@ export function withRoom(scope: TokenScope, room: string, level: Level): TokenSc
 export function scopeInWords(scope: TokenScope): string[] {
   const lines = scope.words.map((word) => {
     if (word.agent !== undefined) return `Act as the agent ${word.agent} in the room ${word.room}`;
-    const where = word.room === undefined ? "every room of yours, also later ones" : `the room ${word.room}`;
+    const where = word.room === undefined
+      ? "every room of yours, also later ones"
+      : `the room ${word.room}`;
     if (word.level === LEVEL.read) return `Read ${where}`;
     return word.level === LEVEL.write ? `Read and write in ${where}` : `Full access to ${where}`;
   });

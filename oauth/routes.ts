@@ -1,9 +1,10 @@
 /**
  * Every identity route: what path leads to which flow. Nothing is decided here.
  */
-import { type Context, Hono } from "hono";
+import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { cors } from "hono/cors";
 import { isLoopbackName } from "../config.ts";
+import { SyncError } from "../errors.ts";
 import { deletePasskey, logout, me, patchPasskey } from "./account.ts";
 import { authorize } from "./authorize.ts";
 import { register } from "./clients.ts";
@@ -15,12 +16,20 @@ import { deleteToken, getTokens, patchToken, postRefresh, postToken } from "./gr
 import { MANAGE_FORMS, manageForm, managePage, roomPage } from "./manage.ts";
 import { resourceMetadata, serverMetadata } from "./metadata.ts";
 import { ASSETS, signInPage } from "./pages.ts";
-import { addOptions, addVerify, loginOptionsDoor, loginVerify, registerOptions, registerVerify } from "./passkeys.ts";
+import {
+  addOptions,
+  addVerify,
+  loginOptionsDoor,
+  loginVerify,
+  registerOptions,
+  registerVerify,
+} from "./passkeys.ts";
 import { postCodes, postRecover, recoverPage } from "./recovery.ts";
 import { asOAuthError, renderOAuthError } from "./refusals.ts";
 import { RESOURCE_PATHS } from "./resources.ts";
 import { postIntrospect, postRevoke } from "./revoke.ts";
 import { sessionOf } from "./session.ts";
+import { sweepIdentity } from "./sweep.ts";
 import { postToken as postOAuthToken } from "./token.ts";
 
 type Flow = (c: Context, deps: Doors) => Response | Promise<Response>;
@@ -30,17 +39,64 @@ export function identityRoutes(deps: IdentityDeps): Hono {
   const doors: Doors = Object.assign(Object.create(deps), { limits: new DoorLimits(deps.config) });
   const app = new Hono();
   const on = (flow: Flow) => (c: Context) => flow(c, doors);
+  for (const path of ["/webauthn/*", "/auth/*", "/oauth/*", "/tokens/*"]) {
+    app.use(path, sweeping(deps));
+  }
   mountPages(app, doors, on);
   mountPasskeys(app, on);
   mountTokens(app, on);
   app.route("/", oauthRoutes(doors, on));
+  refuseOtherMethods(app);
   return app;
+}
+
+/** Sweeps what has expired along with a request, at most this often. */
+const SWEEP_MS = 600_000;
+
+function sweeping(deps: IdentityDeps): MiddlewareHandler {
+  let last = -SWEEP_MS;
+  return async (_c, next) => {
+    if (deps.now() - last >= SWEEP_MS) {
+      last = deps.now();
+      await sweepIdentity(deps.store, last);
+    }
+    await next();
+  };
+}
+
+/** `405` with `Allow` where the path is known. */
+function refuseOtherMethods(app: Hono): void {
+  const known = new Map<string, Set<string>>();
+  for (const { method, path } of app.routes) {
+    if (method === "ALL") continue;
+    known.set(path, (known.get(path) ?? new Set()).add(method));
+  }
+  for (const [path, methods] of known) {
+    app.all(path, (c, next) => {
+      if (c.req.method === "OPTIONS") return next();
+      const allow = [...methods];
+      throw new SyncError("method_not_allowed", `${c.req.method} does not go with this path.`, {
+        allow,
+        hint: `Use ${allow.join(" or ")}.`,
+      }, { Allow: allow.join(", ") });
+    });
+  }
 }
 
 type On = (flow: Flow) => (c: Context) => Response | Promise<Response>;
 
 function mountPages(app: Hono, deps: Doors, on: On): void {
-  for (const path of ["/auth/signin", "/auth/device", "/auth/consent", "/auth/elevate", "/manage", "/manage/room", "/recover"]) {
+  for (
+    const path of [
+      "/auth/signin",
+      "/auth/device",
+      "/auth/consent",
+      "/auth/elevate",
+      "/manage",
+      "/manage/room",
+      "/recover",
+    ]
+  ) {
     app.use(path, (c, next) => toOwnOrigin(c, deps) ?? next());
   }
   app.get("/auth/signin", on(signIn));
@@ -125,7 +181,14 @@ function oauthRoutes(deps: Doors, on: On): Hono {
     if (!failure) throw error;
     return renderOAuthError(c, failure);
   });
-  const doors = ["/oauth/token", "/oauth/register", "/oauth/revoke", "/oauth/introspect", "/auth/device", "/auth/device/token"];
+  const doors = [
+    "/oauth/token",
+    "/oauth/register",
+    "/oauth/revoke",
+    "/oauth/introspect",
+    "/auth/device",
+    "/auth/device/token",
+  ];
   for (const path of [...doors, "/.well-known/*"]) app.use(path, ANYWHERE);
   app.get("/oauth/authorize", on(authorize));
   app.post("/oauth/authorize", on(authorize));
@@ -136,8 +199,14 @@ function oauthRoutes(deps: Doors, on: On): Hono {
   app.post("/auth/device", on(postDevice));
   app.post("/auth/device/token", on(postDeviceToken));
   for (const path of ["", ...RESOURCE_PATHS]) {
-    app.get(`/.well-known/oauth-authorization-server${path}`, (c) => c.json(serverMetadata(deps.config)));
-    app.get(`/.well-known/oauth-protected-resource${path}`, (c) => c.json(resourceMetadata(deps.config, path)));
+    app.get(
+      `/.well-known/oauth-authorization-server${path}`,
+      (c) => c.json(serverMetadata(deps.config)),
+    );
+    app.get(
+      `/.well-known/oauth-protected-resource${path}`,
+      (c) => c.json(resourceMetadata(deps.config, path)),
+    );
   }
   return app;
 }

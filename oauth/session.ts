@@ -47,7 +47,16 @@ export function newSession(
   const secret = `ses_${randomBytes(32).toString("base64url")}`;
   const expiresAt = now + (kind === "full" ? SESSION_MS : RECOVERY_SESSION_MS);
   const label = request.headers.get("User-Agent")?.slice(0, 200) ?? null;
-  const row = { hash: hashSecret(secret), id: randomUUID(), user, kind, passkey, label, createdAt: now, expiresAt };
+  const row = {
+    hash: hashSecret(secret),
+    id: randomUUID(),
+    user,
+    kind,
+    passkey,
+    label,
+    createdAt: now,
+    expiresAt,
+  };
   return { secret, row };
 }
 

@@ -34,7 +34,12 @@ export function seal(key: ServerKey, purpose: SealPurpose, body: Json, expiresAt
 }
 
 /** Opens a sealed body; undefined when it was not sealed here, for this purpose, or has expired. */
-export function unseal(key: ServerKey, purpose: SealPurpose, text: string, now: Millis): Opened | undefined {
+export function unseal(
+  key: ServerKey,
+  purpose: SealPurpose,
+  text: string,
+  now: Millis,
+): Opened | undefined {
   const [payload = "", given = "", ...rest] = text.split(".");
   if (rest.length > 0 || !isSame(given, mac(key, purpose, payload))) return undefined;
   const [id, expiresAt, body] = JSON.parse(Buffer.from(payload, "base64url").toString()) as [

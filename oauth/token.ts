@@ -3,7 +3,15 @@ import { createHash } from "node:crypto";
 import type { Context } from "hono";
 import { covers, parseScope } from "../scopes.ts";
 import { type CodeRow, findCode, useCode } from "../store/oauth.ts";
-import { ACCESS_MS, type GrantRow, hashSecret, mint, refresh, type Refreshed, revokeTree } from "../tokens.ts";
+import {
+  ACCESS_MS,
+  type GrantRow,
+  hashSecret,
+  mint,
+  refresh,
+  type Refreshed,
+  revokeTree,
+} from "../tokens.ts";
 import { note } from "./audit.ts";
 import { clientProof, mustBeClient } from "./clients.ts";
 import { poll } from "./device.ts";
@@ -21,7 +29,10 @@ type Form = ReadonlyMap<string, string>;
 export async function postToken(c: Context, deps: Doors): Promise<Response> {
   deps.limits.address(deps, c);
   if (!isForm(c.req.raw)) {
-    throw new OAuthError("invalid_request", "A form is wanted (application/x-www-form-urlencoded).");
+    throw new OAuthError(
+      "invalid_request",
+      "A form is wanted (application/x-www-form-urlencoded).",
+    );
   }
   const form = await readForm(c.req.raw);
   const reply = await exchange(c, deps, form);
@@ -41,7 +52,10 @@ function exchange(c: Context, deps: Doors, form: Form): Promise<Refreshed> {
     case undefined:
       throw new OAuthError("invalid_request", "grant_type is missing.");
     default:
-      throw new OAuthError("unsupported_grant_type", "authorization_code, refresh_token or the device code grant.");
+      throw new OAuthError(
+        "unsupported_grant_type",
+        "authorization_code, refresh_token or the device code grant.",
+      );
   }
 }
 
@@ -83,7 +97,10 @@ async function exchangeCode(c: Context, deps: Doors, form: Form): Promise<Refres
 export function codeFault(code: CodeRow, form: Form, now: number): OAuthError | undefined {
   if (code.expiresAt <= now) return badCode();
   if (form.get("redirect_uri") !== code.redirectUri) {
-    return new OAuthError("invalid_grant", "The redirect_uri is not the one of the authorization request.");
+    return new OAuthError(
+      "invalid_grant",
+      "The redirect_uri is not the one of the authorization request.",
+    );
   }
   const verifier = form.get("code_verifier") ?? "";
   if (!/^[A-Za-z0-9._~-]{43,128}$/.test(verifier) || !isSame(s256(verifier), code.codeChallenge)) {

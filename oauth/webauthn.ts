@@ -100,7 +100,11 @@ export async function verifyRegistration(
   const party = relyingParty(origin);
   const result = await attempt(() =>
     verifyRegistrationResponse({
-      response: { ...response, response: { ...response.response, transports: [] }, clientExtensionResults: {} },
+      response: {
+        ...response,
+        response: { ...response.response, transports: [] },
+        clientExtensionResults: {},
+      },
       expectedChallenge: (challenge) => sha256(challenge) === challengeHash,
       expectedOrigin: party.origin,
       expectedRPID: party.id,
@@ -153,7 +157,11 @@ export async function verifyLogin(
   return result.authenticationInfo.newCounter;
 }
 
-function isHandleOf(handle: string | null | undefined, user: string, named: string | null): boolean {
+function isHandleOf(
+  handle: string | null | undefined,
+  user: string,
+  named: string | null,
+): boolean {
   if (named !== null && named !== user) return false;
   if (handle === null || handle === undefined || handle === "") return named !== null;
   return Buffer.from(handle, "base64url").toString() === user;
@@ -168,7 +176,9 @@ function mustBeOwnFrame(clientDataJSON: string): void {
     throw Object.assign(notVerified(), { cause: error });
   }
   const { crossOrigin, topOrigin } = (data ?? {}) as { crossOrigin?: unknown; topOrigin?: unknown };
-  if ((crossOrigin !== undefined && crossOrigin !== false) || topOrigin !== undefined) throw notVerified();
+  if ((crossOrigin !== undefined && crossOrigin !== false) || topOrigin !== undefined) {
+    throw notVerified();
+  }
 }
 
 async function attempt<T>(run: () => Promise<T>): Promise<T> {

@@ -111,6 +111,10 @@ export function retimed(old: Entry, write: Write, seq: number): Entry {
   };
 }
 
+/** Changes in place: a timer that they do not name runs on. */
+const IN_PLACE: ReadonlySet<string> = new Set(["merge", "increment", "append"]);
+
+/** The entry as a write leaves it. */
 export function rewritten(
   old: Entry | undefined,
   value: Json,
@@ -120,6 +124,7 @@ export function rewritten(
 ): Entry {
   const again = old !== undefined && old.seq === record.seq;
   const velocity = old ? old.velocity * decay(ts - old.updatedAt) + (again ? 0 : 1) : 1;
+  const timer = write.timer === undefined && IN_PLACE.has(write.op) ? old?.timer : write.timer;
   const others = old ? old.writers.filter((writer) => writer !== record.agent) : [];
   return {
     value,
@@ -134,7 +139,7 @@ export function rewritten(
     writers: [record.agent, ...others].slice(0, WRITERS_MAX),
     firstAt: old?.firstAt ?? ts,
     bytes: jsonBytes(value),
-    ...(write.timer ? { timer: write.timer } : {}),
+    ...(timer ? { timer } : {}),
     ...(write.enabled === undefined ? {} : { enabled: write.enabled }),
     ...(old?.shown === undefined ? {} : { shown: old.shown }),
     ...(old?.stats ? { stats: old.stats } : {}),

@@ -2,7 +2,18 @@
 
 /** Things by the instant they are due at. */
 export class Heap<T extends { readonly at: number }> {
-  readonly #items: T[] = [];
+  #items: T[] = [];
+
+  /** How many there are. */
+  get size(): number {
+    return this.#items.length;
+  }
+
+  /** Throws out all but those that pass. */
+  keep(passes: (item: T) => boolean): void {
+    // A sorted list is a heap.
+    this.#items = this.#items.filter(passes).sort((a, b) => a.at < b.at ? -1 : a.at > b.at ? 1 : 0);
+  }
 
   /** The least, which stays. */
   peek(): T | undefined {

@@ -17,12 +17,15 @@ export function compareKeys(a: string, b: string): number {
 /** Entries by key. */
 export class Scope {
   readonly entries = new Map<string, Entry>();
+  /** The newest record that changed how an entry here shows; never too low. */
+  touched = 0;
   #keys: string[] | undefined;
 
   /** Adds or replaces. */
   set(key: string, entry: Entry): void {
     const known = this.entries.has(key);
     this.entries.set(key, entry);
+    if (entry.touched > this.touched) this.touched = entry.touched;
     if (known || !this.#keys) return;
     const last = this.#keys.at(-1);
     if (last === undefined || compareKeys(last, key) < 0) this.#keys.push(key);

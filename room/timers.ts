@@ -15,6 +15,9 @@ interface Due {
   readonly slot: Slot;
 }
 
+/** Stale members are swept out when the heap has outgrown twice what it needs. */
+const HEAP_SIZE_MIN = 1_000;
+
 type CurrentDue = (cell: string, slot: Slot) => Millis | undefined;
 
 /** The timers of a room. */
@@ -22,6 +25,7 @@ export class TimerIndex {
   readonly #heap = new Heap<Due>();
   readonly #ticking = new Map<string, Set<string>>();
   #armed = 0;
+  #sizeMax = HEAP_SIZE_MIN;
 
   /** How many timers and cooldowns are pending. */
   get pending(): number {
@@ -43,9 +47,14 @@ export class TimerIndex {
       if (timer) this.#armed++;
       if (timer?.tick_on !== undefined) this.add(timer.tick_on, cell);
     }
-    if (next?.timer) this.push(dueAt(next.timer), cell, "timer");
-    if (next?.cooldown) this.push(dueAt(next.cooldown), cell, "cooldown");
+    this.follow(dueAt(old?.timer), dueAt(next?.timer), cell, "timer");
+    this.follow(dueAt(old?.cooldown), dueAt(next?.cooldown), cell, "cooldown");
     if (lease !== undefined) this.push(lease, cell, "lease");
+  }
+
+  /** An instant that stays the same has its place in the heap already. */
+  private follow(was: Millis | undefined, is: Millis | undefined, cell: string, slot: Slot): void {
+    if (is !== was) this.push(is, cell, slot);
   }
 
   /** Cells with a timer that counts writes of `<scope>.<key>`. */
@@ -67,6 +76,10 @@ export class TimerIndex {
 
   /** The next instant at which something is still due. */
   nextDue(current: CurrentDue): Millis | undefined {
+    if (this.#heap.size > this.#sizeMax) {
+      this.#heap.keep((due) => current(due.cell, due.slot) === due.at);
+      this.#sizeMax = HEAP_SIZE_MIN + 2 * this.#heap.size;
+    }
     for (let top = this.#heap.peek(); top; top = this.#heap.peek()) {
       if (current(top.cell, top.slot) === top.at) return top.at;
       this.#heap.pop();

@@ -224,7 +224,7 @@ export class AgentsMap extends EntriesMap {
     if (!entry) return undefined;
     const path = `agents.${id}`;
     return new EntryMap(
-      () => agentMap(this.sight, id, entry.value as unknown as AgentDefinition, path),
+      () => agentMap(this.sight, id, entry, path),
       () => metaMap(this.sight, "_agents", id, entry, path),
     );
   }
@@ -241,7 +241,8 @@ export class AgentsMap extends EntriesMap {
   }
 }
 
-function agentMap(sight: Sight, id: string, agent: AgentDefinition, path: string): CelMap {
+function agentMap(sight: Sight, id: string, entry: Entry, path: string): CelMap {
+  const agent = entry.value as unknown as AgentDefinition;
   const passing = <T extends Json>(field: string, value: () => T) => (): T => {
     sight.read(`presence:${id}`);
     const current = value();
@@ -257,7 +258,7 @@ function agentMap(sight: Sight, id: string, agent: AgentDefinition, path: string
     role: () => agent.role,
     status: passing("status", () => waiting() === null ? status() : "waiting"),
     waiting_on: passing("waiting_on", waiting),
-    last_heartbeat: passing("last_heartbeat", () => presence ? iso(presence.lastHeartbeat) : null),
+    last_heartbeat: passing("last_heartbeat", () => isPast ? null : iso(presence?.lastHeartbeat ?? entry.updatedAt)),
     actor: () => agent.actor,
     substrate: () => agent.substrate as Value | undefined,
     meta: () => agent.meta as Value | undefined,
@@ -303,11 +304,17 @@ export class ActionsMap extends EntriesMap {
   }
 }
 
+/** Messages come and go with themselves and with those who sent them. */
+function readMessages(sight: Sight): void {
+  sight.read(scopeCell("_messages"));
+  sight.read(scopeCell("_agents"));
+}
+
 /** `messages`. */
 export class MessagesMap extends LazyMap {
   constructor(sight: Sight) {
     const count = (field: "count" | "unread" | "directed_unread") => (): Value => {
-      sight.read(scopeCell("_messages"));
+      readMessages(sight);
       const counts = messageCounts(sight);
       if (field === "count") return counts.count;
       sight.read(`unread:${sight.eyes.self}`);
@@ -319,13 +326,13 @@ export class MessagesMap extends LazyMap {
       unread: count("unread"),
       directed_unread: count("directed_unread"),
       unclaimed: () => {
-        sight.read(scopeCell("_messages"));
+        readMessages(sight);
         let open = 0;
         for (const seq of sight.room.messages.openTasks) if (isOpenFor(sight, seq)) open++;
         return open;
       },
       recent: () => {
-        sight.read(scopeCell("_messages"));
+        readMessages(sight);
         return recentMessages(sight) as Value;
       },
     });

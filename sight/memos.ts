@@ -28,6 +28,8 @@ export interface Memo<T> {
   readonly key: string;
   readonly value: T;
   readonly cells: readonly string[];
+  /** The head at which it was computed. */
+  readonly at: number;
 }
 
 /** The whole-scope cell of a scope. */
@@ -39,8 +41,6 @@ export function scopeCell(scope: string): string {
 export class Memos {
   readonly #memos = new Map<string, Memo<unknown>>();
   readonly #dependents = new Map<string, Set<string>>();
-  /** The record that last made a memo's subject change, by memo key. */
-  readonly #changedAt = new Map<string, number>();
   /** Memos being computed right now: meeting one of them again is a cycle. */
   readonly computing = new Set<string>();
 
@@ -50,9 +50,9 @@ export class Memos {
   }
 
   /** Keeps a result under what it read. */
-  keep<T>(key: string, value: T, cells: Iterable<string>): void {
+  keep<T>(key: string, value: T, cells: Iterable<string>, at: number): void {
     this.drop(key);
-    const memo: Memo<T> = { key, value, cells: [...cells] };
+    const memo: Memo<T> = { key, value, cells: [...cells], at };
     this.#memos.set(key, memo);
     for (const cell of memo.cells) {
       const dependents = this.#dependents.get(cell);
@@ -61,9 +61,16 @@ export class Memos {
     }
   }
 
-  /** The record at which the subject of a memo may last have changed; 0 when it never did. */
-  changedAt(key: string): number {
-    return this.#changedAt.get(key) ?? 0;
+  /** Is it certain that a result has stayed the same since record `since`? */
+  isUnchanged(key: string, since: number): boolean {
+    const memo = this.#memos.get(key);
+    return memo !== undefined && memo.at <= since;
+  }
+
+  /** Is it certain that a thing's `enabled` has come to the same for this reader since `since`? */
+  isGateUnchanged(cell: string, reader: string, since: number): boolean {
+    const base = `enabled:${cell}`;
+    return this.isUnchanged(base, since) || this.isUnchanged(`${base}\u0001${reader}`, since);
   }
 
   private drop(key: string): void {
@@ -79,9 +86,9 @@ export class Memos {
 
   /**
    * Drops every memo that read one of these cells, and what depends on it in turn. Answers all
-   * cells that may now read differently.
+   * cells that may now read differently. What is no record moves neither the head nor a scope.
    */
-  invalidate(touched: Iterable<string>, seq: number): Set<string> {
+  invalidate(touched: Iterable<string>, isRecord = true): Set<string> {
     const affected = new Set<string>();
     const queue: string[] = [];
     const add = (cell: string): void => {
@@ -94,10 +101,10 @@ export class Memos {
       const at = cell.indexOf("\u0000");
       if (at >= 0) add(cell.slice(0, at + 1));
     }
+    if (isRecord) for (const cell of ["head", "scopes"]) add(cell);
     for (let cell = queue.pop(); cell !== undefined; cell = queue.pop()) {
       for (const key of [...this.#dependents.get(cell) ?? []]) {
         this.drop(key);
-        this.#changedAt.set(key, seq);
         this.cellsOf(key).forEach(add);
       }
     }

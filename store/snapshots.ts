@@ -2,7 +2,9 @@
  * Snapshots of rooms, samples of views and the purge of a log's beginning: all of it beside the
  * log. A `base` snapshot is where a log begins, a `cache` one only saves folding.
  */
-import type { Row, Store } from "../store.ts";
+import { bodyOf } from "./statements.ts";
+import type { Store } from "../store.ts";
+import type { Row } from "./db.ts";
 import type { Json, LogRecord, Millis } from "../types.ts";
 
 /** Where a log begins, or a place to fold from. */
@@ -27,7 +29,10 @@ export async function saveSnapshot(
   const { seq, kind, ts, hash } = snapshot;
   const at = { room, seq, kind };
   await store.run([
-    { sql: "DELETE FROM snapshot_part WHERE room = :room AND seq = :seq AND kind = :kind", args: at },
+    {
+      sql: "DELETE FROM snapshot_part WHERE room = :room AND seq = :seq AND kind = :kind",
+      args: at,
+    },
   ]);
   let part = 0;
   for await (const body of parts) {
@@ -117,9 +122,18 @@ export async function insertRecords(
 ): Promise<void> {
   const log: Json[] = [], keys: Json[] = [];
   for (const record of records) {
-    const { nonce, hash, ...body } = record;
-    const { seq, ts, kind, agent, actor, action } = record;
-    log.push([seq, Date.parse(ts), kind, agent, actor, action ?? null, JSON.stringify(body), nonce, hash]);
+    const { seq, ts, kind, agent, actor, action, nonce, hash } = record;
+    log.push([
+      seq,
+      Date.parse(ts),
+      kind,
+      agent,
+      actor,
+      action ?? null,
+      bodyOf(record),
+      nonce,
+      hash,
+    ]);
     for (const { scope, key } of record.writes ?? []) keys.push([scope, key, seq]);
   }
   await store.run([
@@ -142,13 +156,16 @@ export async function listForks(
   store: Store,
   uid: string,
   limit: number,
-): Promise<{ id: string; at: number }[]> {
+): Promise<{ forks: { id: string; at: number }[]; total: number }> {
   const rows = await store.db.all(
-    `SELECT id, json_extract(forked_from, '$.at') AS at FROM room
+    `SELECT id, json_extract(forked_from, '$.at') AS at, count(*) OVER () AS total FROM room
       WHERE json_extract(base, '$.origin') = :uid AND deleted_at IS NULL ORDER BY id LIMIT :limit`,
     { uid, limit },
   );
-  return rows.map((row) => ({ id: String(row["id"]), at: Number(row["at"]) }));
+  return {
+    forks: rows.map((row) => ({ id: String(row["id"]), at: Number(row["at"]) })),
+    total: Number(rows[0]?.["total"] ?? 0),
+  };
 }
 
 /** The seq of the first record of at least this age that still has a live Idempotency-Key. */
@@ -166,7 +183,11 @@ export async function firstIdempotentSince(
 }
 
 /** The newest record that is older than an instant. */
-export async function lastRecordBefore(store: Store, room: string, before: Millis): Promise<number> {
+export async function lastRecordBefore(
+  store: Store,
+  room: string,
+  before: Millis,
+): Promise<number> {
   const rows = await store.db.all(
     "SELECT max(seq) AS seq FROM log WHERE room = :room AND ts < :before",
     { room, before },
@@ -178,7 +199,10 @@ export async function lastRecordBefore(store: Store, room: string, before: Milli
 export async function cutLog(store: Store, room: string, seq: number, base: Json): Promise<void> {
   const args = { room, seq };
   await store.run([
-    { sql: "UPDATE room SET base = :base WHERE uid = :room", args: { room, base: JSON.stringify(base) } },
+    {
+      sql: "UPDATE room SET base = :base WHERE uid = :room",
+      args: { room, base: JSON.stringify(base) },
+    },
     { sql: "DELETE FROM log WHERE room = :room AND seq <= :seq", args },
     { sql: "DELETE FROM log_key WHERE room = :room AND seq <= :seq", args },
     { sql: "DELETE FROM snapshot WHERE room = :room AND seq < :seq", args },

@@ -24,9 +24,28 @@ export function roomRow(row: Row): RoomRow {
   };
 }
 
+/** Columns of the log that make a record. */
+export const LOG_COLUMNS = "seq, kind, agent, actor, action, body, nonce, hash";
+
+/** What of a record has no column of its own, as JSON. */
+export function bodyOf(record: LogRecord): string {
+  const { ts, prev, on_behalf, session, params, result, seen, signed, writes } = record;
+  return JSON.stringify({ ts, prev, on_behalf, session, params, result, seen, signed, writes });
+}
+
+/** A record from its row. */
 export function logRecord(row: Row): LogRecord {
-  const body = JSON.parse(String(row["body"])) as Omit<LogRecord, "nonce" | "hash">;
-  return { ...body, nonce: String(row["nonce"]), hash: String(row["hash"]) };
+  const body = JSON.parse(String(row["body"])) as Pick<LogRecord, "ts" | "prev">;
+  return {
+    seq: Number(row["seq"]),
+    kind: String(row["kind"]) as LogRecord["kind"],
+    agent: String(row["agent"]),
+    actor: String(row["actor"]),
+    ...(row["action"] === null ? {} : { action: String(row["action"]) }),
+    ...body,
+    nonce: String(row["nonce"]),
+    hash: String(row["hash"]),
+  };
 }
 
 const EQUAL_FILTERS = ["kind", "agent", "actor", "action"] as const;
@@ -67,11 +86,12 @@ const INSERT_ROOMS = `INSERT INTO room
     j.value->>4
   FROM json_each(:rows) AS j WHERE true
   ON CONFLICT DO NOTHING`;
-const INSERT_LOG = `INSERT INTO log
+const INSERT_LOG = (values: string): string =>
+  `INSERT INTO log
     (room, seq, ts, kind, agent, actor, action, body, nonce, hash, idem, digest, reply)
-  SELECT j.value->>0, j.value->>2, j.value->>3, j.value->>4, j.value->>5, j.value->>6, j.value->>7,
-    j.value->>8, j.value->>9, j.value->>10, j.value->>11, j.value->>12, j.value->>13
-  FROM json_each(:rows) AS j JOIN room AS r ON r.uid = j.value->>0 AND r.head = j.value->>1`;
+  SELECT v.column1, v.column3, v.column4, v.column5, v.column6, v.column7, v.column8, v.column9,
+    v.column10, v.column11, v.column12, v.column13, v.column14
+  FROM (VALUES ${values}) AS v JOIN room AS r ON r.uid = v.column1 AND r.head = v.column2`;
 const INSERT_LOG_KEYS = `INSERT OR IGNORE INTO log_key (room, scope, key, seq)
   SELECT j.value->>0, j.value->>2, j.value->>3, j.value->>4
   FROM json_each(:rows) AS j JOIN room AS r ON r.uid = j.value->>0 AND r.head = j.value->>1`;
@@ -91,21 +111,26 @@ const UPDATE_ROOMS = `UPDATE room SET head = j.value->>2, hash = j.value->>3, ts
 
 /** The batch of a group: a handful of set-based statements, however many records it holds. */
 export function statementsOf(group: readonly RoomCommit[]): Statement[] {
-  const log: Json[] = [], keys: Json[] = [], entries: Json[] = [], gone: Json[] = [];
+  const log = new LogInserts();
+  const keys: Json[] = [], entries: Json[] = [], gone: Json[] = [];
   const rooms: Json[] = [], created: Json[] = [];
   for (const c of group) {
     if (c.created) {
       const { id, createdAt, base, forkedFrom } = c.created;
       created.push([c.uid, id, createdAt, textOrNull(base), textOrNull(forkedFrom), c.base]);
     }
-    for (const row of c.rows) pushRecord(c, row, log, keys);
+    for (const row of c.rows) {
+      log.add(c, row);
+      const { seq, writes } = row.record;
+      for (const w of writes ?? []) keys.push([c.uid, c.base, w.scope, w.key, seq]);
+    }
     for (const e of c.entries) entries.push([c.uid, c.base, e.scope, e.key, e.value, e.meta]);
     for (const g of c.gone) gone.push([c.uid, c.base, g.scope, g.key]);
     rooms.push([c.uid, c.base, c.head, c.hash, c.ts, c.label, textOrNull(c.meta), c.agents]);
   }
   return [
     ...pieces(INSERT_ROOMS, created),
-    ...pieces(INSERT_LOG, log),
+    ...log.finish(),
     ...pieces(INSERT_LOG_KEYS, keys),
     ...pieces(UPSERT_ENTRIES, entries),
     ...pieces(DELETE_ENTRIES, gone),
@@ -114,26 +139,56 @@ export function statementsOf(group: readonly RoomCommit[]): Statement[] {
   ];
 }
 
-function pushRecord(c: RoomCommit, row: LogRow, log: Json[], keys: Json[]): void {
-  const { nonce, hash, ...body } = row.record;
-  const { seq, kind, agent, actor, action } = row.record;
-  log.push([
-    c.uid,
-    c.base,
-    seq,
-    row.ts,
-    kind,
-    agent,
-    actor,
-    action ?? null,
-    JSON.stringify(body),
-    nonce,
-    hash,
-    row.idem?.key ?? null,
-    row.idem?.digest ?? null,
-    row.idem?.reply ?? null,
-  ]);
-  for (const w of row.record.writes ?? []) keys.push([c.uid, c.base, w.scope, w.key, seq]);
+const LOG_ROWS_MAX = 500;
+
+/**
+ * Inserts of log rows, with values bound one by one: a record's text is long, and as JSON in
+ * JSON it would be quoted and parsed again.
+ */
+class LogInserts {
+  readonly #done: Statement[] = [];
+  #values: string[] = [];
+  #args: (string | number | null)[] = [];
+  #bytes = 0;
+  #room = "";
+  /** How the room and its head are named in `#values`. */
+  #guard = "";
+
+  add(c: RoomCommit, { record, ts, idem }: LogRow): void {
+    const { seq, kind, agent, actor, action, nonce, hash } = record;
+    const body = bodyOf(record);
+    const bytes = body.length + (idem?.reply.length ?? 0);
+    if (this.#bytes + bytes > SQL_PARAM_BYTES_MAX || this.#values.length >= LOG_ROWS_MAX) {
+      this.flush();
+    }
+    if (this.#room !== c.uid) {
+      const n = this.#args.push(c.uid, c.base);
+      this.#guard = `?${n - 1}, ?${n}`;
+      this.#room = c.uid;
+    }
+    this.#bytes += bytes;
+    this.#args.push(seq, ts, kind, agent, actor, action ?? null, body, nonce, hash);
+    if (idem) this.#args.push(idem.key, idem.digest, idem.reply);
+    this.#values.push(
+      `(${this.#guard}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ${idem ? "?, ?, ?" : "NULL, NULL, NULL"})`,
+    );
+  }
+
+  private flush(): void {
+    if (this.#values.length > 0) {
+      this.#done.push({ sql: INSERT_LOG(this.#values.join(", ")), args: this.#args });
+    }
+    this.#values = [];
+    this.#args = [];
+    this.#bytes = 0;
+    this.#room = "";
+  }
+
+  /** The statements, whole. */
+  finish(): Statement[] {
+    this.flush();
+    return this.#done;
+  }
 }
 
 function guarded(side: SideStatement, at: RoomCommit): Statement {

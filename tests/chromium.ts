@@ -11,7 +11,8 @@ const PLACES = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/goog
 export async function launchChromium(): Promise<Browser> {
   const named = process.env["CHROMIUM"] ?? PLACES.find((path) => existsSync(path));
   // The packed one's own arguments are left out: they turn web security off.
-  const executablePath = named ?? await (await import("@sparticuz/chromium")).default.executablePath();
+  const executablePath = named ??
+    await (await import("@sparticuz/chromium")).default.executablePath();
   return await playwright.launch({ executablePath, args: ["--no-sandbox"] });
 }
 
@@ -53,12 +54,18 @@ export async function mustBeAccessible(page: Page, name: string): Promise<void> 
     await page.setViewportSize({ width, height: 900 });
     await page.evaluate(axe.source);
     const found = await page.evaluate(async (rules) => {
-      const { axe } = globalThis as unknown as { axe: { run(options: unknown): Promise<{ violations: unknown[] }> } };
+      const { axe } = globalThis as unknown as {
+        axe: { run(options: unknown): Promise<{ violations: unknown[] }> };
+      };
       return (await axe.run({ runOnly: rules })).violations;
     }, RULES) as { id: string; nodes: { html: string; failureSummary: string }[] }[];
-    const shown = found.map((v) => `${v.id}: ${v.nodes.map((n) => `${n.html} ${n.failureSummary}`).join("\n")}`);
+    const shown = found.map((v) =>
+      `${v.id}: ${v.nodes.map((n) => `${n.html} ${n.failureSummary}`).join("\n")}`
+    );
     assert.deepEqual(shown, [], `${name}, ${colorScheme}, ${width} px`);
-    const overflow = await page.evaluate("document.documentElement.scrollWidth - innerWidth") as number;
+    const overflow = await page.evaluate(
+      "document.documentElement.scrollWidth - innerWidth",
+    ) as number;
     assert.ok(overflow <= 0, `${name} overflows sideways by ${overflow} px at ${width} px`);
   }
   await page.setViewportSize({ width: 1280, height: 900 });

@@ -80,8 +80,8 @@ const MODES: readonly Row[] = [
     }],
   }),
   invokes("rows", {}, "append without a key makes rows", {
-    has: { writes: [{ scope: "_rows", key: "16", value: "a" }, { key: "16.1", value: "b" }] },
-    log: ["invoke _rows.16=set _rows.16.1=set"],
+    has: { writes: [{ scope: "_rows", key: "18", value: "a" }, { key: "18.1", value: "b" }] },
+    log: ["invoke _rows.18=set _rows.18.1=set"],
   }),
   registers("del", { writes: [{ key: "x", delete: true }] }),
   invokes("del", {}, "delete removes", {
@@ -345,7 +345,7 @@ const GATES: readonly Row[] = [
       error: "precondition_failed",
       expression: 'state._shared.phase.value == "go"',
       evaluated: false,
-      why: [{ operands: [{ path: /phase/, missing: true }], could_change: ["phase"] }],
+      why: [{ operands: [{ path: /phase/, missing: true }], could_change: [] }],
     },
   }),
   registers("phase", { params: { to: {} }, writes: [{ key: "phase", value: "${params.to}" }] }),
@@ -420,7 +420,7 @@ const GATES: readonly Row[] = [
       error: "version_conflict",
       scope: "_shared",
       key: "k",
-      current: { value: 3, revision: 3, version: /^[0-9a-f]{16}$/ },
+      current: { value: 3, revision: 2, version: /^[0-9a-f]{16}$/ },
     },
     keep: (reply, kept) => kept["version"] = reply.body.current.version,
   },
@@ -434,7 +434,7 @@ const GATES: readonly Row[] = [
   {
     does: "a revision is a number",
     ask: "POST /rooms/:id/actions/good/invoke",
-    body: { if_version: { "_shared.k": 4, "_shared.nope": 0, "self.nope": "" } },
+    body: { if_version: { "_shared.k": 3, "_shared.nope": 0, "self.nope": "" } },
     status: 200,
     log: ["invoke _shared.k=increment"],
   },

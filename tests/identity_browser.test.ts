@@ -34,7 +34,10 @@ function serveClient() {
 async function json(url: string, body: unknown, token?: string) {
   const response = await fetch(url, {
     method: "POST",
-    headers: { "Content-Type": "application/json", ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }) },
+    headers: {
+      "Content-Type": "application/json",
+      ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
+    },
     body: JSON.stringify(body),
   });
   return { status: response.status, body: await response.json() };
@@ -74,11 +77,14 @@ Deno.test({
     const takeAuthenticator = await giveAuthenticator(page);
     let token = "";
 
-    await t.step("127.0.0.1 leads to the origin that passkeys belong to, and /manage to sign-in", async () => {
-      await page.goto(`${origin.replace("localhost", "127.0.0.1")}/manage`);
-      assert.equal(page.url(), `${origin}/auth/signin?next=%2Fmanage`);
-      await mustBeAccessible(page, "sign-in");
-    });
+    await t.step(
+      "127.0.0.1 leads to the origin that passkeys belong to, and /manage to sign-in",
+      async () => {
+        await page.goto(`${origin.replace("localhost", "127.0.0.1")}/manage`);
+        assert.equal(page.url(), `${origin}/auth/signin?next=%2Fmanage`);
+        await mustBeAccessible(page, "sign-in");
+      },
+    );
 
     await t.step("registers", async () => {
       await page.fill("#username", "Alice");
@@ -105,11 +111,18 @@ Deno.test({
       await page.fill("#username", "alice");
       await press(page, "Create an account with a passkey");
       await page.waitForSelector("#status:has-text('taken')");
-      complaints.splice(0, complaints.length, ...complaints.filter((line) => !line.includes("409")));
+      complaints.splice(
+        0,
+        complaints.length,
+        ...complaints.filter((line) => !line.includes("409")),
+      );
     });
 
     await t.step("approves a device: exactly what is chosen", async () => {
-      const { body } = await json(`${origin}/auth/device`, { scope: "rooms:mine:read", client_id: "my-cli" });
+      const { body } = await json(`${origin}/auth/device`, {
+        scope: "rooms:mine:read",
+        client_id: "my-cli",
+      });
       await page.goto(`${origin}/auth/device`);
       await mustBeAccessible(page, "device");
       await page.fill("#user_code", body.user_code.toLowerCase());
@@ -124,44 +137,47 @@ Deno.test({
       assert.equal(await status(`${origin}/tokens`, token), 200);
     });
 
-    await t.step("consents for an OAuth client, whose redirect the page's policy lets through", async () => {
-      const registered = await json(`${origin}/oauth/register`, {
-        redirect_uris: [client.redirect],
-        client_name: "A client",
-        token_endpoint_auth_method: "none",
-      });
-      const verifier = "v".repeat(64);
-      const query = new URLSearchParams({
-        client_id: registered.body.client_id,
-        redirect_uri: client.redirect,
-        response_type: "code",
-        code_challenge: createHash("sha256").update(verifier).digest("base64url"),
-        code_challenge_method: "S256",
-        state: "xyz",
-        scope: "rooms:work:write",
-      });
-      await page.goto(`${origin}/oauth/authorize?${query}`);
-      await mustBeAccessible(page, "client consent");
-      await page.selectOption("[id='level:work']", "read");
-      await page.selectOption("[id='level:mine']", "agent");
-      await page.fill("[id='agent:mine']", "helper");
-      await press(page, "Approve");
-      await page.waitForSelector("text=Back at the client");
-      const back = client.seen.at(-1)!.searchParams;
-      assert.equal(back.get("state"), "xyz");
-      assert.equal(back.get("iss"), origin);
-      const exchanged = await fetch(`${origin}/oauth/token`, {
-        method: "POST",
-        body: new URLSearchParams({
-          grant_type: "authorization_code",
-          code: back.get("code")!,
-          redirect_uri: client.redirect,
+    await t.step(
+      "consents for an OAuth client, whose redirect the page's policy lets through",
+      async () => {
+        const registered = await json(`${origin}/oauth/register`, {
+          redirect_uris: [client.redirect],
+          client_name: "A client",
+          token_endpoint_auth_method: "none",
+        });
+        const verifier = "v".repeat(64);
+        const query = new URLSearchParams({
           client_id: registered.body.client_id,
-          code_verifier: verifier,
-        }),
-      });
-      assert.equal((await exchanged.json()).scope, "rooms:work:read rooms:mine:agent:helper");
-    });
+          redirect_uri: client.redirect,
+          response_type: "code",
+          code_challenge: createHash("sha256").update(verifier).digest("base64url"),
+          code_challenge_method: "S256",
+          state: "xyz",
+          scope: "rooms:work:write",
+        });
+        await page.goto(`${origin}/oauth/authorize?${query}`);
+        await mustBeAccessible(page, "client consent");
+        await page.selectOption("[id='level:work']", "read");
+        await page.selectOption("[id='level:mine']", "agent");
+        await page.fill("[id='agent:mine']", "helper");
+        await press(page, "Approve");
+        await page.waitForSelector("text=Back at the client");
+        const back = client.seen.at(-1)!.searchParams;
+        assert.equal(back.get("state"), "xyz");
+        assert.equal(back.get("iss"), origin);
+        const exchanged = await fetch(`${origin}/oauth/token`, {
+          method: "POST",
+          body: new URLSearchParams({
+            grant_type: "authorization_code",
+            code: back.get("code")!,
+            redirect_uri: client.redirect,
+            client_id: registered.body.client_id,
+            code_verifier: verifier,
+          }),
+        });
+        assert.equal((await exchanged.json()).scope, "rooms:work:read rooms:mine:agent:helper");
+      },
+    );
 
     await t.step("widens a token by its link", async () => {
       const grant = (await world.ask("/tokens", { token })).body.tokens[0];
@@ -169,7 +185,10 @@ Deno.test({
       await mustBeAccessible(page, "elevation");
       await press(page, "Approve");
       await page.waitForSelector("text=let the agent try again");
-      assert.equal((await world.ask("/tokens", { token })).body.tokens[0].scope, "rooms:mine:read rooms:work:write");
+      assert.equal(
+        (await world.ask("/tokens", { token })).body.tokens[0].scope,
+        "rooms:mine:read rooms:work:write",
+      );
     });
 
     await t.step("revokes it on /manage", async () => {

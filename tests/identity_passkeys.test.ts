@@ -53,7 +53,7 @@ Deno.test("Every registration lie is refused, says nothing of why, and creates n
       const reply = await new Browser(world).register("mallory", lies);
       assert.equal(reply.status, 400, reply.text);
       assert.equal(reply.body.error, "verification_failed");
-      assert.equal(reply.text.includes("hallenge\":"), false);
+      assert.equal(reply.text.includes('hallenge":'), false);
       assert.equal(await world.count("user"), 0);
       assert.equal(await world.count("session"), 0);
       assert.equal(reply.headers.get("Set-Cookie"), null);
@@ -111,7 +111,10 @@ Deno.test("Login options tell nothing about who exists", async () => {
   const { world, browser } = await signedIn("alice");
   const known = await browser.ask("/webauthn/login/options", { json: { username: "alice" } });
   const unknown = await browser.ask("/webauthn/login/options", { json: { username: "nobody" } });
-  const shape = (body: { options: Record<string, unknown> }) => ({ ...body.options, challenge: "" });
+  const shape = (body: { options: Record<string, unknown> }) => ({
+    ...body.options,
+    challenge: "",
+  });
   assert.deepEqual(shape(known.body), shape(unknown.body));
   await world.close();
 });
@@ -125,9 +128,15 @@ Deno.test("A challenge is good for one answer, of its own purpose, for five minu
   const { world, browser } = await signedIn();
   const options = async () => (await browser.ask("/webauthn/login/options", { json: {} })).body;
   const first = await options();
-  const answer = { challenge_id: first.challenge_id, response: await browser.key.get(first.options) };
+  const answer = {
+    challenge_id: first.challenge_id,
+    response: await browser.key.get(first.options),
+  };
   const misused = await browser.ask("/webauthn/register/verify", {
-    json: { challenge_id: first.challenge_id, response: await new SoftAuthenticator(ORIGIN).create(creation(first.options)) },
+    json: {
+      challenge_id: first.challenge_id,
+      response: await new SoftAuthenticator(ORIGIN).create(creation(first.options)),
+    },
   });
   assert.equal(misused.body.error, "invalid_challenge");
   assert.equal((await browser.ask("/webauthn/login/verify", { json: answer })).status, 200);
@@ -135,15 +144,24 @@ Deno.test("A challenge is good for one answer, of its own purpose, for five minu
   assert.equal(again.body.error, "invalid_challenge");
   const late = await options();
   world.now += 5 * 60_000;
-  const lateAnswer = { challenge_id: late.challenge_id, response: await browser.key.get(late.options) };
-  assert.equal((await browser.ask("/webauthn/login/verify", { json: lateAnswer })).body.error, "invalid_challenge");
+  const lateAnswer = {
+    challenge_id: late.challenge_id,
+    response: await browser.key.get(late.options),
+  };
+  assert.equal(
+    (await browser.ask("/webauthn/login/verify", { json: lateAnswer })).body.error,
+    "invalid_challenge",
+  );
   await world.close();
 });
 
 Deno.test("Eight answers to one challenge at once open one session", async () => {
   const { world, browser } = await signedIn();
   const started = (await browser.ask("/webauthn/login/options", { json: {} })).body;
-  const answer = { challenge_id: started.challenge_id, response: await browser.key.get(started.options) };
+  const answer = {
+    challenge_id: started.challenge_id,
+    response: await browser.key.get(started.options),
+  };
   const before = await world.count("session");
   const replies = await Promise.all(
     Array.from({ length: 8 }, () => world.ask("/webauthn/login/verify", { json: answer })),
@@ -158,10 +176,16 @@ Deno.test("Two people who take one name at once: one has it, the other leaves no
   const browsers = [new Browser(world), new Browser(world)];
   const answers = [];
   for (const browser of browsers) {
-    const started = (await browser.ask("/webauthn/register/options", { json: { username: "alice" } })).body;
-    answers.push({ challenge_id: started.challenge_id, response: await browser.key.create(started.options) });
+    const started =
+      (await browser.ask("/webauthn/register/options", { json: { username: "alice" } })).body;
+    answers.push({
+      challenge_id: started.challenge_id,
+      response: await browser.key.create(started.options),
+    });
   }
-  const replies = await Promise.all(answers.map((json) => world.ask("/webauthn/register/verify", { json })));
+  const replies = await Promise.all(
+    answers.map((json) => world.ask("/webauthn/register/verify", { json })),
+  );
   assert.deepEqual(replies.map((reply) => reply.status).sort(), [200, 409]);
   assert.equal(await world.count("user"), 1);
   assert.equal(await world.count("passkey"), 1);
@@ -180,9 +204,25 @@ Deno.test("A credential that is known already registers nobody", async () => {
 
 Deno.test("A taken name is 409, in any case; bad names are 400", async () => {
   const { world } = await signedIn("alice");
-  const ask = (username: unknown) => world.ask("/webauthn/register/options", { json: { username } });
+  const ask = (username: unknown) =>
+    world.ask("/webauthn/register/options", { json: { username } });
   assert.equal((await ask("ALICE")).body.error, "username_taken");
-  for (const name of ["", "a b", "../x", "self", "admin", "__proto__", "did:x", "-a", "x".repeat(65), 7, null, []]) {
+  for (
+    const name of [
+      "",
+      "a b",
+      "../x",
+      "self",
+      "admin",
+      "__proto__",
+      "did:x",
+      "-a",
+      "x".repeat(65),
+      7,
+      null,
+      [],
+    ]
+  ) {
     const reply = await ask(name);
     assert.equal(reply.status, 400, String(name));
     assert.equal(reply.body.field, "username");
@@ -193,7 +233,10 @@ Deno.test("A taken name is 409, in any case; bad names are 400", async () => {
 Deno.test("A session ends after twelve hours; what changes needs the CSRF token and our own Origin", async () => {
   const { world, browser } = await signedIn();
   const mint = (headers: Record<string, string>) =>
-    world.ask("/tokens", { json: { scope: "create_rooms" }, headers: { Cookie: browser.cookie, ...headers } });
+    world.ask("/tokens", {
+      json: { scope: "create_rooms" },
+      headers: { Cookie: browser.cookie, ...headers },
+    });
   const good = { "X-CSRF-Token": browser.csrf, Origin: ORIGIN };
   const bad: Record<string, string>[] = [
     {},
@@ -235,7 +278,10 @@ Deno.test("Passkeys are added, named and removed, but never the last one", async
   assert.equal((await elsewhere.login()).status, 200);
   const [first, phone] = (await browser.ask("/me")).body.passkeys;
   assert.equal(phone.name, "Phone");
-  assert.equal((await browser.call(`/webauthn/passkeys/${phone.id}`, { name: "Old phone" }, "PATCH")).status, 200);
+  assert.equal(
+    (await browser.call(`/webauthn/passkeys/${phone.id}`, { name: "Old phone" }, "PATCH")).status,
+    200,
+  );
   const mallory = new Browser(world);
   await mallory.register("mallory");
   assert.equal((await mallory.call(`/webauthn/passkeys/${phone.id}`, {}, "DELETE")).status, 404);
@@ -265,7 +311,9 @@ Deno.test("A recovery code works once, ends all sessions, and is good for adding
   const { codes } = (await browser.call("/recover/codes", {})).body;
   assert.equal(codes.length, 10);
   const lost = new Browser(world, new SoftAuthenticator(ORIGIN));
-  const used = await lost.ask("/recover", { json: { code: codes[0].toLowerCase().replaceAll("-", " ") } });
+  const used = await lost.ask("/recover", {
+    json: { code: codes[0].toLowerCase().replaceAll("-", " ") },
+  });
   assert.equal(used.status, 200, used.text);
   assert.equal((await browser.ask("/me")).status, 401, "other sessions end");
   lost.csrf = used.body.csrf;
@@ -277,7 +325,11 @@ Deno.test("A recovery code works once, ends all sessions, and is good for adding
     response: await lost.key.create(started.body.options),
   });
   assert.equal(added.status, 201, added.text);
-  assert.equal((await lost.call("/tokens", { scope: "create_rooms" })).status, 201, "now a full session");
+  assert.equal(
+    (await lost.call("/tokens", { scope: "create_rooms" })).status,
+    201,
+    "now a full session",
+  );
   const again = await new Browser(world).ask("/recover", { json: { code: codes[0] } });
   assert.equal(again.body.error, "invalid_code");
   await world.close();
@@ -287,8 +339,14 @@ Deno.test("Eight uses of one recovery code at once: one winner", async () => {
   const { world, browser } = await signedIn();
   const { codes } = (await browser.call("/recover/codes", {})).body;
   const replies = await Promise.all(
-    Array.from({ length: 8 }, (_, i) =>
-      world.ask("/recover", { json: { code: codes[3] }, headers: { "X-Test-Address": `10.0.0.${i}` } })),
+    Array.from(
+      { length: 8 },
+      (_, i) =>
+        world.ask("/recover", {
+          json: { code: codes[3] },
+          headers: { "X-Test-Address": `10.0.0.${i}` },
+        }),
+    ),
   );
   assert.equal(replies.filter((reply) => reply.status === 200).length, 1);
   assert.equal(await world.count("session"), 1);
@@ -322,7 +380,15 @@ Deno.test("Secure origins get __Host- cookies; secrets at rest are hashes", asyn
   const secret = browser.cookie.split("=")[1]!;
   const { codes } = (await browser.call("/recover/codes", {})).body;
   const { token } = (await browser.call("/tokens", { scope: "create_rooms" })).body;
-  const tables = ["session", "recovery_code", "token_secret", "token_grant", "security_event", "challenge", "passkey"];
+  const tables = [
+    "session",
+    "recovery_code",
+    "token_secret",
+    "token_grant",
+    "security_event",
+    "challenge",
+    "passkey",
+  ];
   for (const table of tables) {
     const rows = JSON.stringify(await world.store.db.all(`SELECT * FROM ${table}`));
     for (const text of [secret, token, codes[0]]) assert.equal(rows.includes(text), false, table);

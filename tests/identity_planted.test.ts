@@ -13,6 +13,7 @@ import { fileURLToPath } from "node:url";
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
 /** What is wrong, where, the text as it is, the text with the bug, and the test file that must notice. */
+// deno-fmt-ignore
 const BUGS: readonly (readonly [string, string, string, string, string])[] = [
   // Passkeys
   ["crossOrigin passes", "oauth/webauthn.ts", "(crossOrigin !== undefined && crossOrigin !== false)", "false", "passkeys"],
@@ -51,14 +52,14 @@ const BUGS: readonly (readonly [string, string, string, string, string])[] = [
   ["losing refreshes leave secrets behind", "store/tokens.ts", '"EXISTS (SELECT 1 FROM token_secret WHERE hash = :used_hash AND used_at IS NULL)"', '"EXISTS (SELECT 1 FROM token_secret WHERE hash = :used_hash)"', "tokens"],
   ["two refreshes both count", "store/tokens.ts", "SET used_at = :now WHERE hash = :hash AND used_at IS NULL", "SET used_at = :now WHERE hash = :hash", "tokens"],
   ["a grant's end is not looked at", "tokens.ts", "(g.expiresAt === null || g.expiresAt > now)", "true", "tokens"],
-  ["a foreign resource's token opens", "oauth/resources.ts", "return grant.resource === null || grant.resource === origin || grant.resource.startsWith(`${origin}/`);", "return grant.resource !== '';", "tokens"],
-  ["a look-alike resource's token opens", "oauth/resources.ts", "grant.resource.startsWith(`${origin}/`)", "grant.resource.startsWith(origin)", "tokens"],
+  ["a foreign resource's token opens", "tokens.ts", "return grant.resource === null || grant.resource === origin || grant.resource.startsWith(`${origin}/`);", "return grant.resource !== '';", "tokens"],
+  ["a look-alike resource's token opens", "tokens.ts", "grant.resource.startsWith(`${origin}/`)", "grant.resource.startsWith(origin)", "tokens"],
   // OAuth
   ["PKCE is not checked", "oauth/token.ts", "|| !isSame(s256(verifier), code.codeChallenge)", "", "flows"],
   ["plain PKCE passes", "oauth/authorize.ts", 'params.get("code_challenge_method") !== "S256"', "false", "flows"],
   ["the exchange's redirect is not checked", "oauth/token.ts", 'form.get("redirect_uri") !== code.redirectUri', "false", "flows"],
   ["another client exchanges a code", "oauth/clients.ts", 'if (proof.id !== owner) throw', "if (false) throw", "flows"],
-  ["a client's secret is not checked", "oauth/clients.ts", "if (!client.secretHash || !isSame(given, client.secretHash)) throw", "if (false) throw", "flows"],
+  ["a client's secret is not checked", "oauth/clients.ts", "!client.secretHash || !isSame(given, client.secretHash)", "false", "flows"],
   ["codes live an hour", "oauth/consent.ts", "export const CODE_MS = 60_000;", "export const CODE_MS = 3_600_000;", "flows"],
   ["two exchanges both win", "store/oauth.ts", "WHERE hash = :hash AND used_at IS NULL AND expires_at > :now RETURNING hash", "WHERE hash = :hash AND expires_at > :now RETURNING hash", "flows"],
   ["a replayed code only fails", "oauth/token.ts", "if (code.grantId !== null) {", "if (code.grantId === '') {", "flows"],
@@ -97,7 +98,7 @@ const BUGS: readonly (readonly [string, string, string, string, string])[] = [
   ["private addresses are fetched from", "oauth/documents.ts", "const refused = addresses.find(", "const refused = [].find(", "clients"],
   ["redirects of documents pass", "oauth/documents.ts", "if (response.statusCode !== 200)", "if (response.statusCode === 500)", "clients"],
   ["a document may be of any length", "oauth/documents.ts", "if (bytes > DOCUMENT_BYTES_MAX)", "if (bytes < 0)", "clients"],
-  ["a document may name another client", "oauth/clients.ts", "if (result.data.client_id !== id) throw", "if (false) throw", "clients"],
+  ["a document may name another client", "oauth/clients.ts", "if (result.data.client_id !== id)", "if (false)", "clients"],
   ["buckets never refuse", "rates.ts", "if (bucket.tokens < 1) throw", "if (bucket.tokens < -1e9) throw", "rates"],
   ["buckets grow without end", "rates.ts", "if (this.buckets.size > this.keysMax)", "if (this.buckets.size < 0)", "rates"],
 ];
@@ -111,12 +112,14 @@ const FILES: Readonly<Record<string, string>> = {
   rates: "identity_rates.test.ts",
 };
 
-Deno.test("Every place where a bug is planted stands in the sources exactly once", async () => {
+Deno.test("Every place where a bug is planted stands in the sources once or twice", async () => {
+  const lost: string[] = [];
   for (const [what, path, right] of BUGS) {
     const source = await readFile(join(ROOT, path), "utf8");
     const times = squeezed(source).split(squeezed(right)).length - 1;
-    assert.ok(times >= 1 && times <= 2, `${what}: found ${times} times in ${path}`);
+    if (times < 1 || times > 2) lost.push(`${what}: found ${times} times in ${path}`);
   }
+  assert.deepEqual(lost, []);
 });
 
 /** Text without its layout, so that a formatter does not hide a place. */
@@ -126,25 +129,30 @@ function squeezed(text: string): string {
 
 /** Replaces text whatever the layout; every place, where there are two. */
 function planted(source: string, right: string, wrong: string): string {
-  const pattern = [...squeezed(right)].map((c) => c.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("\\s*");
+  const pattern = [...squeezed(right)].map((c) => c.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join(
+    "\\s*",
+  );
   return source.replace(new RegExp(pattern, "g"), () => `${wrong} `);
 }
 
 async function copyOf(folder: string): Promise<void> {
   for (const name of await readdir(ROOT)) {
-    const isWanted = ["oauth", "store", "bin", "tests"].includes(name) || /\.(ts|json|lock)$/.test(name);
+    const isWanted = ["oauth", "store", "bin", "tests"].includes(name) ||
+      /\.(ts|json|lock)$/.test(name);
     if (isWanted) await cp(join(ROOT, name), join(folder, name), { recursive: true });
   }
 }
 
+/** Does the test file go red, by an assertion and not because the copy does not even run? */
 async function isNoticed(folder: string, file: string): Promise<boolean> {
-  const { code } = await new Deno.Command(Deno.execPath(), {
-    args: ["test", "-A", "--no-check", "--fail-fast", "--quiet", join("tests", file)],
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["test", "-A", "--no-check", "--fail-fast", join("tests", file)],
     cwd: folder,
-    stdout: "null",
-    stderr: "null",
+    env: { NO_COLOR: "1" },
     signal: AbortSignal.timeout(60_000),
   }).output();
+  const said = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+  assert.doesNotMatch(said, /ReferenceError|uncaught error|could not be parsed/);
   return code !== 0;
 }
 
@@ -163,8 +171,8 @@ Deno.test({
       await t.step(what, async () => {
         const source = await readFile(join(folder, path), "utf8");
         await writeFile(join(folder, path), planted(source, right, wrong));
-        const noticed = await isNoticed(folder, FILES[test]!);
-        await writeFile(join(folder, path), source);
+        const noticed = await isNoticed(folder, FILES[test]!)
+          .finally(() => writeFile(join(folder, path), source));
         assert.ok(noticed, `nobody noticed: ${what}`);
       });
     }

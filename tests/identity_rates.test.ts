@@ -23,7 +23,11 @@ Deno.test("A bucket lets its burst through, refills with the clock, and says whe
   assert.equal(refusal(limiter, "b", 0), undefined, "keys are apart");
   assert.equal(refusal(limiter, "a", 999)?.code, "rate_limited");
   assert.equal(refusal(limiter, "a", 1000), undefined);
-  assert.equal(refusal(limiter, "a", 500)?.code, "rate_limited", "a clock that goes back gives nothing");
+  assert.equal(
+    refusal(limiter, "a", 500)?.code,
+    "rate_limited",
+    "a clock that goes back gives nothing",
+  );
   const slow = new RateLimiter(1);
   slow.take("a", 0);
   assert.equal(refusal(slow, "a", 15_000)!.headers["Retry-After"], "45");
@@ -77,7 +81,8 @@ Deno.test("Every door without a token is limited per address, with Retry-After, 
   for (const [i, [path, body, kind]] of doors.entries()) {
     await t.step(path, async () => {
       const headers = { "X-Test-Address": `10.1.0.${i}` };
-      const ask = () => world.ask(path, kind === "json" ? { json: body, headers } : { form: {}, headers });
+      const ask = () =>
+        world.ask(path, kind === "json" ? { json: body, headers } : { form: {}, headers });
       for (let n = 0; n < 3; n++) assert.notEqual((await ask()).status, 429);
       const limited = await ask();
       assert.equal(limited.status, 429);

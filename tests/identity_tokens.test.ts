@@ -4,14 +4,20 @@ import { carryOut, parseOrder } from "../bin/token.ts";
 import { note } from "../oauth/audit.ts";
 import { sweepIdentity } from "../oauth/sweep.ts";
 import { mint } from "../tokens.ts";
-import { Browser, signedIn, World } from "./identity_world.ts";
+import { Browser, signedIn, type World } from "./identity_world.ts";
 
 const HOUR = 3_600_000, DAY = 24 * HOUR;
 
 async function minted(browser: Browser, body: Record<string, unknown>) {
   const reply = await browser.call("/tokens", body);
   assert.equal(reply.status, 201, reply.text);
-  return reply.body as { id: string; token: string; refresh_token?: string; scope: string; expires_at: string };
+  return reply.body as {
+    id: string;
+    token: string;
+    refresh_token?: string;
+    scope: string;
+    expires_at: string;
+  };
 }
 
 /** Does the token open anything? */
@@ -43,7 +49,10 @@ Deno.test("Minting by session is bounded by the user's role in each room", async
   await bob.register("bob");
   const me = browser.user.id;
   await world.room("mine", { [me]: "owner" }, { helper: me, theirs: bob.user.id });
-  await world.room("work", { [me]: "collaborator", [bob.user.id]: "owner" }, { helper: me, theirs: bob.user.id });
+  await world.room("work", { [me]: "collaborator", [bob.user.id]: "owner" }, {
+    helper: me,
+    theirs: bob.user.id,
+  });
   await world.room("seen", { [me]: "observer", [bob.user.id]: "owner" });
   await world.room("other", { [bob.user.id]: "owner" });
   const table: [string, number, string?][] = [
@@ -77,7 +86,11 @@ Deno.test("Minting by session is bounded by the user's role in each room", async
   }
   const missing = await browser.call("/tokens", { scope: "rooms:other" });
   const absent = await browser.call("/tokens", { scope: "rooms:absent" });
-  assert.deepEqual(Object.keys(missing.body), Object.keys(absent.body), "a foreign room looks like none");
+  assert.deepEqual(
+    Object.keys(missing.body),
+    Object.keys(absent.body),
+    "a foreign room looks like none",
+  );
   await world.close();
 });
 
@@ -119,13 +132,20 @@ Deno.test("A token lists, changes and revokes only what it covers; wider sibling
   const wide = await minted(browser, { scope: "rooms:*" });
   const sibling = await minted(browser, { scope: "rooms:b" });
   const narrow = await minted(browser, { scope: "rooms:a" });
-  const child = (await world.ask("/tokens", { token: narrow.token, json: { scope: "rooms:a:read" } })).body;
-  const seen = (await world.ask("/tokens", { token: narrow.token })).body.tokens.map((g: { id: string }) => g.id);
+  const child =
+    (await world.ask("/tokens", { token: narrow.token, json: { scope: "rooms:a:read" } })).body;
+  const seen = (await world.ask("/tokens", { token: narrow.token })).body.tokens.map((
+    g: { id: string },
+  ) => g.id);
   assert.deepEqual(seen.sort(), [narrow.id, child.id].sort());
   for (const id of [wide.id, sibling.id, "no-such-token"]) {
     const gone = await world.ask(`/tokens/${id}`, { token: narrow.token, method: "DELETE" });
     assert.equal(gone.body.error, "token_not_found");
-    const patched = await world.ask(`/tokens/${id}`, { token: narrow.token, method: "PATCH", json: { scope: "" } });
+    const patched = await world.ask(`/tokens/${id}`, {
+      token: narrow.token,
+      method: "PATCH",
+      json: { scope: "" },
+    });
     assert.equal(patched.body.error, "token_not_found");
   }
   const widened = await world.ask(`/tokens/${child.id}`, {
@@ -134,11 +154,20 @@ Deno.test("A token lists, changes and revokes only what it covers; wider sibling
     json: { scope: "rooms:b:read" },
   });
   assert.equal(widened.body.error, "scope_exceeds_token");
-  assert.equal((await world.ask(`/tokens/${narrow.id}`, { token: child.token, method: "DELETE" })).status, 404);
+  assert.equal(
+    (await world.ask(`/tokens/${narrow.id}`, { token: child.token, method: "DELETE" })).status,
+    404,
+  );
   const other = new Browser(world);
   await other.register("mallory");
-  assert.equal((await other.call(`/tokens/${wide.id}`, {}, "DELETE")).body.error, "token_not_found");
-  assert.equal((await other.call(`/tokens/${wide.id}`, { scope: "" }, "PATCH")).body.error, "token_not_found");
+  assert.equal(
+    (await other.call(`/tokens/${wide.id}`, {}, "DELETE")).body.error,
+    "token_not_found",
+  );
+  assert.equal(
+    (await other.call(`/tokens/${wide.id}`, { scope: "" }, "PATCH")).body.error,
+    "token_not_found",
+  );
   assert.equal(await isAlive(world, wide.token), true);
   await world.close();
 });
@@ -147,9 +176,18 @@ Deno.test("PATCH changes scope and label, says what was before, and is bounded b
   const { world, browser } = await signedIn();
   await world.room("a", { [browser.user.id]: "owner" });
   const parent = await minted(browser, { scope: "rooms:a:write", label: "one" });
-  const child = (await world.ask("/tokens", { token: parent.token, json: { scope: "rooms:a:read" } })).body;
-  const patched = await browser.call(`/tokens/${parent.id}`, { scope: "rooms:a:read", label: "two" }, "PATCH");
-  assert.deepEqual(patched.body, { id: parent.id, scope: "rooms:a:read", label: "two", previous_scope: "rooms:a:write" });
+  const child =
+    (await world.ask("/tokens", { token: parent.token, json: { scope: "rooms:a:read" } })).body;
+  const patched = await browser.call(`/tokens/${parent.id}`, {
+    scope: "rooms:a:read",
+    label: "two",
+  }, "PATCH");
+  assert.deepEqual(patched.body, {
+    id: parent.id,
+    scope: "rooms:a:read",
+    label: "two",
+    previous_scope: "rooms:a:write",
+  });
   const beyond = await browser.call(`/tokens/${parent.id}`, { scope: "rooms:zzz" }, "PATCH");
   assert.equal(beyond.body.error, "scope_exceeds_access");
   const overParent = await browser.call(`/tokens/${child.id}`, { scope: "rooms:a:write" }, "PATCH");
@@ -163,8 +201,10 @@ Deno.test("PATCH changes scope and label, says what was before, and is bounded b
 Deno.test("Revoking ends everything minted from a token, at once; a second time it is 409", async () => {
   const { world, browser } = await signedIn();
   const top = await minted(browser, { scope: "rooms:*" });
-  const mid = (await world.ask("/tokens", { token: top.token, json: { scope: "rooms:*:write" } })).body;
-  const leaf = (await world.ask("/tokens", { token: mid.token, json: { scope: "rooms:*:read" } })).body;
+  const mid =
+    (await world.ask("/tokens", { token: top.token, json: { scope: "rooms:*:write" } })).body;
+  const leaf =
+    (await world.ask("/tokens", { token: mid.token, json: { scope: "rooms:*:read" } })).body;
   assert.equal(await isAlive(world, leaf.token), true);
   const gone = await browser.call(`/tokens/${top.id}`, {}, "DELETE");
   assert.deepEqual(gone.body, { revoked: true, id: top.id });
@@ -207,12 +247,20 @@ Deno.test("A refresh token rotates, keeps what PATCH made of the scope, and live
   world.now += 29 * DAY;
   const next = await world.ask("/tokens/refresh", { json: { refresh_token: made.refresh_token } });
   assert.equal(next.status, 200, next.text);
-  assert.deepEqual(Object.keys(next.body).sort(), ["access_token", "expires_in", "refresh_token", "scope", "token_type"]);
+  assert.deepEqual(Object.keys(next.body).sort(), [
+    "access_token",
+    "expires_in",
+    "refresh_token",
+    "scope",
+    "token_type",
+  ]);
   assert.equal(next.body.scope, "rooms:*:read");
   assert.equal(next.body.expires_in, 3600);
   assert.equal(await isAlive(world, next.body.access_token), true);
   world.now += 30 * DAY;
-  const late = await world.ask("/tokens/refresh", { json: { refresh_token: next.body.refresh_token } });
+  const late = await world.ask("/tokens/refresh", {
+    json: { refresh_token: next.body.refresh_token },
+  });
   assert.equal(late.body.error, "invalid_grant");
   await world.close();
 });
@@ -220,8 +268,10 @@ Deno.test("A refresh token rotates, keeps what PATCH made of the scope, and live
 Deno.test("A used refresh token that comes again ends its whole family, for good", async () => {
   const { world, browser } = await signedIn();
   const made = await minted(browser, { scope: "rooms:*", with_refresh: true });
-  const child = (await world.ask("/tokens", { token: made.token, json: { scope: "rooms:*:read" } })).body;
-  const refresh = (secret: string) => world.ask("/tokens/refresh", { form: { refresh_token: secret } });
+  const child =
+    (await world.ask("/tokens", { token: made.token, json: { scope: "rooms:*:read" } })).body;
+  const refresh = (secret: string) =>
+    world.ask("/tokens/refresh", { form: { refresh_token: secret } });
   const next = (await refresh(made.refresh_token!)).body;
   assert.equal(await isAlive(world, next.access_token), true);
   assert.equal((await refresh(made.refresh_token!)).status, 400);
@@ -239,13 +289,24 @@ Deno.test("Eight refreshes at once: at most one reply, and its tokens are dead",
     const made = await minted(browser, { scope: "rooms:*", with_refresh: true });
     const secrets = await world.count("token_secret");
     const replies = await Promise.all(
-      Array.from({ length: 8 }, () => world.ask("/tokens/refresh", { json: { refresh_token: made.refresh_token } })),
+      Array.from(
+        { length: 8 },
+        () => world.ask("/tokens/refresh", { json: { refresh_token: made.refresh_token } }),
+      ),
     );
     const won = replies.filter((reply) => reply.status === 200);
     assert.equal(won.length, 1);
-    assert.equal(await world.count("token_secret"), secrets + 1, "one new pair for the old access token");
+    assert.equal(
+      await world.count("token_secret"),
+      secrets + 1,
+      "one new pair for the old access token",
+    );
     assert.equal(await isAlive(world, won[0]!.body.access_token), false);
-    assert.equal((await world.ask("/tokens/refresh", { json: { refresh_token: won[0]!.body.refresh_token } })).status, 400);
+    assert.equal(
+      (await world.ask("/tokens/refresh", { json: { refresh_token: won[0]!.body.refresh_token } }))
+        .status,
+      400,
+    );
   }
   await world.close();
 });
@@ -253,12 +314,25 @@ Deno.test("Eight refreshes at once: at most one reply, and its tokens are dead",
 Deno.test("A bad refresh burns nothing", async () => {
   const { world, browser } = await signedIn();
   const made = await minted(browser, { scope: "rooms:*", with_refresh: true });
-  const bad: unknown[] = [{}, { refresh_token: "" }, { refresh_token: 7 }, { refresh_token: made.token }, null, []];
+  const bad: unknown[] = [
+    {},
+    { refresh_token: "" },
+    { refresh_token: 7 },
+    { refresh_token: made.token },
+    null,
+    [],
+  ];
   for (const json of bad) {
     assert.equal((await world.ask("/tokens/refresh", { json })).status, 400);
   }
-  assert.equal((await world.ask("/tokens/refresh", { raw: "{", type: "application/json" })).body.error, "invalid_json");
-  assert.equal((await world.ask("/tokens/refresh", { json: { refresh_token: made.refresh_token } })).status, 200);
+  assert.equal(
+    (await world.ask("/tokens/refresh", { raw: "{", type: "application/json" })).body.error,
+    "invalid_json",
+  );
+  assert.equal(
+    (await world.ask("/tokens/refresh", { json: { refresh_token: made.refresh_token } })).status,
+    200,
+  );
   await world.close();
 });
 
@@ -268,13 +342,21 @@ Deno.test("Tokens of nobody mint, list and change nothing", async () => {
   await world.store.run(room.statements);
   const ask = (method: string, path: string, json?: unknown) =>
     world.ask(path, { method, token: room.token, ...(json === undefined ? {} : { json }) });
-  for (const reply of [await ask("GET", "/tokens"), await ask("POST", "/tokens", { scope: "rooms:a:read" })]) {
+  for (
+    const reply of [
+      await ask("GET", "/tokens"),
+      await ask("POST", "/tokens", { scope: "rooms:a:read" }),
+    ]
+  ) {
     assert.equal(reply.status, 403);
     assert.match(reply.body.hint, /auth\/device/);
   }
   assert.equal((await world.ask("/tokens")).status, 401);
   assert.equal((await world.ask("/tokens", { token: "tok_made-up" })).status, 401);
-  assert.equal((await world.ask("/tokens", { token: "tok_made-up", json: { scope: "" } })).status, 401);
+  assert.equal(
+    (await world.ask("/tokens", { token: "tok_made-up", json: { scope: "" } })).status,
+    401,
+  );
   await world.close();
 });
 
@@ -295,7 +377,10 @@ Deno.test("The scope of as_ tokens is fixed; they mint within their binding and 
   assert.equal(fixed.status, 400);
   const wider = await world.ask("/tokens", { token: agent.token, json: { scope: "rooms:a" } });
   assert.equal(wider.body.error, "scope_exceeds_token");
-  assert.equal((await world.ask("/tokens", { token: agent.token, json: { scope: "rooms:a:agent:x" } })).status, 201);
+  assert.equal(
+    (await world.ask("/tokens", { token: agent.token, json: { scope: "rooms:a:agent:x" } })).status,
+    201,
+  );
   await browser.call(`/tokens/${parent.id}`, {}, "DELETE");
   assert.equal(await isAlive(world, agent.token), false);
   await world.close();
@@ -346,14 +431,19 @@ Deno.test("Bodies of the wrong shape are 400 and name the field", async () => {
 Deno.test("A token made for another resource opens nothing here, nor does what was minted from it", async () => {
   const { world, browser } = await signedIn();
   const plant = async (resource: string | null, parent: string | null = null) => {
-    const made = mint({ kind: "tok", scope: "rooms:*", user: browser.user.id, resource, parent }, world.now);
+    const made = mint(
+      { kind: "tok", scope: "rooms:*", user: browser.user.id, resource, parent },
+      world.now,
+    );
     await world.store.run(made.statements);
     return made;
   };
   const foreign = await plant("https://other.example/mcp");
   const lookalike = await plant(`${world.deps.config.origin}.evil.example`);
   const child = await plant(null, foreign.grant.id);
-  for (const { token } of [foreign, lookalike, child]) assert.equal(await isAlive(world, token), false);
+  for (const { token } of [foreign, lookalike, child]) {
+    assert.equal(await isAlive(world, token), false);
+  }
   for (const resource of [null, world.deps.config.origin, `${world.deps.config.origin}/mcp`]) {
     assert.equal(await isAlive(world, (await plant(resource)).token), true, String(resource));
   }
@@ -366,14 +456,19 @@ Deno.test("Sweeping forgets what has expired and nothing else; a late replay sti
   const year = await minted(browser, { scope: "rooms:*", expires_in: 31_536_000 });
   await browser.ask("/webauthn/login/options", { json: {} });
   await world.ask("/auth/device", { json: {} });
-  const refresh = (secret: string) => world.ask("/tokens/refresh", { json: { refresh_token: secret } });
+  const refresh = (secret: string) =>
+    world.ask("/tokens/refresh", { json: { refresh_token: secret } });
   world.now += DAY;
   const next = (await refresh(family.refresh_token!)).body;
   await sweepIdentity(world.store, world.now);
   assert.deepEqual([await world.count("challenge"), await world.count("session")], [0, 0]);
   assert.equal(await isAlive(world, next.access_token), true);
   assert.equal((await refresh(family.refresh_token!)).status, 400, "the used one is still known");
-  assert.equal(await isAlive(world, next.access_token), false, "and its coming again ended the family");
+  assert.equal(
+    await isAlive(world, next.access_token),
+    false,
+    "and its coming again ended the family",
+  );
   world.now += 61 * DAY;
   await sweepIdentity(world.store, world.now);
   assert.equal(await world.count("device_code"), 0);
@@ -391,14 +486,35 @@ Deno.test("The operator mints a token beside a running server; it works at once"
   assert.equal(await isAlive(world, made.lines[0]!), true);
   world.now += DAY;
   assert.equal(await isAlive(world, made.lines[0]!), false);
-  const fresh = await carryOut(world.store, parseOrder(["--user", "bob", "--scope", "rooms:*", "--refresh"]), world.now);
+  const fresh = await carryOut(
+    world.store,
+    parseOrder(["--user", "bob", "--scope", "rooms:*", "--refresh"]),
+    world.now,
+  );
   assert.equal(fresh.lines.length, 2);
-  assert.equal((await world.ask("/tokens/refresh", { json: { refresh_token: fresh.lines[1] } })).status, 200);
-  const recovered = await carryOut(world.store, parseOrder(["--user", "bob", "--recover"]), world.now);
+  assert.equal(
+    (await world.ask("/tokens/refresh", { json: { refresh_token: fresh.lines[1] } })).status,
+    200,
+  );
+  const recovered = await carryOut(
+    world.store,
+    parseOrder(["--user", "bob", "--recover"]),
+    world.now,
+  );
   assert.equal((await world.ask("/recover", { json: { code: recovered.lines[0] } })).status, 200);
-  const bad = [[], ["--user", "x"], ["--scope", ""], ["--user", "a b", "--scope", ""], ["--user", "a", "--scope", "", "--days", "0"]];
+  const bad = [[], ["--user", "x"], ["--scope", ""], ["--user", "a b", "--scope", ""], [
+    "--user",
+    "a",
+    "--scope",
+    "",
+    "--days",
+    "0",
+  ]];
   for (const args of bad) assert.throws(() => parseOrder(args), /not valid/, args.join(" "));
-  await assert.rejects(carryOut(world.store, parseOrder(["--user", "a", "--scope", "all"]), world.now), /not valid/);
+  await assert.rejects(
+    carryOut(world.store, parseOrder(["--user", "a", "--scope", "all"]), world.now),
+    /not valid/,
+  );
   await world.close();
 });
 
@@ -419,7 +535,9 @@ Deno.test("The security log tells what happened and never a secret; the oldest e
     "token_revoked",
   ]);
   const text = JSON.stringify(rows);
-  for (const secret of [made.token, made.refresh_token!, browser.csrf]) assert.equal(text.includes(secret), false);
+  for (const secret of [made.token, made.refresh_token!, browser.csrf]) {
+    assert.equal(text.includes(secret), false);
+  }
   for (let i = 0; i < 510; i++) await note(world.deps, browser.user.id, "signed_in");
   assert.equal(await world.count("security_event"), 500);
   await world.close();

@@ -11,13 +11,12 @@ import { type Config, readConfig } from "../config.ts";
 import { SyncError } from "../errors.ts";
 import type { IdentityDeps, RoomsPort } from "../oauth/deps.ts";
 import { memberRooms } from "../oauth/manage.ts";
-import { resourceMatches } from "../oauth/resources.ts";
 import { identityRoutes } from "../oauth/routes.ts";
 import { loadServerKey } from "../oauth/signed.ts";
 import type { Principal } from "../policy.ts";
 import { Store } from "../store.ts";
 import { findRoles, findUsername, upsertRole } from "../store/tokens.ts";
-import { findToken } from "../tokens.ts";
+import { findToken, resourceMatches } from "../tokens.ts";
 import type { Role } from "../types.ts";
 import { type Lies, SoftAuthenticator } from "./soft_authenticator.ts";
 
@@ -41,6 +40,51 @@ export interface Ask {
   readonly type?: string;
   readonly token?: string;
   readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** One request to anything that fetches. */
+export async function askOf(
+  fetch: (request: Request) => Promise<Response>,
+  path: string,
+  ask: Ask = {},
+): Promise<Reply> {
+  const headers = new Headers(ask.headers);
+  let body: string | undefined;
+  if (ask.json !== undefined) {
+    body = JSON.stringify(ask.json);
+    headers.set("Content-Type", "application/json");
+  } else if (ask.form !== undefined) {
+    const pairs = Array.isArray(ask.form) ? ask.form : Object.entries(ask.form);
+    body = new URLSearchParams(pairs as [string, string][]).toString();
+    headers.set("Content-Type", "application/x-www-form-urlencoded");
+  } else if (ask.raw !== undefined) {
+    body = ask.raw;
+    headers.set("Content-Type", ask.type ?? "application/json");
+  }
+  if (ask.token !== undefined) headers.set("Authorization", `Bearer ${ask.token}`);
+  const method = ask.method ?? (body === undefined ? "GET" : "POST");
+  const url = path.startsWith("http") ? path : ORIGIN + path;
+  const response = await fetch(
+    new Request(url, {
+      method,
+      headers,
+      ...(body === undefined ? {} : { body }),
+    }),
+  );
+  const text = await response.text();
+  const isJson = (response.headers.get("Content-Type") ?? "").includes("json");
+  return {
+    status: response.status,
+    text,
+    headers: response.headers,
+    body: isJson ? JSON.parse(text) : undefined,
+  };
+}
+
+/** What a browser needs of the service it is pointed at. */
+export interface Site {
+  ask(path: string, ask?: Ask): Promise<Reply>;
+  readonly deps: { readonly config: Pick<Config, "origin"> };
 }
 
 /** The service, its store and its clock. */
@@ -92,41 +136,34 @@ export class World {
   }
 
   /** One request, as a program sends it. */
-  async ask(path: string, ask: Ask = {}): Promise<Reply> {
-    const headers = new Headers(ask.headers);
-    let body: string | undefined;
-    if (ask.json !== undefined) {
-      body = JSON.stringify(ask.json);
-      headers.set("Content-Type", "application/json");
-    } else if (ask.form !== undefined) {
-      const pairs = Array.isArray(ask.form) ? ask.form : Object.entries(ask.form);
-      body = new URLSearchParams(pairs as [string, string][]).toString();
-      headers.set("Content-Type", "application/x-www-form-urlencoded");
-    } else if (ask.raw !== undefined) {
-      body = ask.raw;
-      headers.set("Content-Type", ask.type ?? "application/json");
-    }
-    if (ask.token !== undefined) headers.set("Authorization", `Bearer ${ask.token}`);
-    const method = ask.method ?? (body === undefined ? "GET" : "POST");
-    const url = path.startsWith("http") ? path : ORIGIN + path;
-    const response = await this.app.request(url, { method, headers, ...(body === undefined ? {} : { body }) });
-    const text = await response.text();
-    const isJson = (response.headers.get("Content-Type") ?? "").includes("json");
-    return { status: response.status, text, headers: response.headers, body: isJson ? JSON.parse(text) : undefined };
+  ask(path: string, ask: Ask = {}): Promise<Reply> {
+    return askOf((request) => Promise.resolve(this.app.request(request)), path, ask);
   }
 
   /** A living room in which users have roles; only its rows, no engine. */
-  async room(id: string, roles: Readonly<Record<string, Role>>, agents: Readonly<Record<string, string | null>> = {}) {
+  async room(
+    id: string,
+    roles: Readonly<Record<string, Role>>,
+    agents: Readonly<Record<string, string | null>> = {},
+  ) {
     const uid = `uid-${id}`;
     await this.store.run([{
-      sql: `INSERT INTO room (uid, id, created_at, head, hash, ts, agents) VALUES (:uid, :id, 0, 0, '', 0, 0)`,
+      sql:
+        `INSERT INTO room (uid, id, created_at, head, hash, ts, agents) VALUES (:uid, :id, 0, 0, '', 0, 0)`,
       args: { uid, id },
     }]);
-    for (const [user, role] of Object.entries(roles)) await this.store.run([upsertRole(uid, user, role, null)]);
+    for (const [user, role] of Object.entries(roles)) {
+      await this.store.run([upsertRole(uid, user, role, null)]);
+    }
     for (const [agent, owner] of Object.entries(agents)) {
       await this.store.run([{
-        sql: "INSERT INTO entry (room, scope, key, value, meta) VALUES (:uid, '_agents', :agent, :value, '{}')",
-        args: { uid, agent, value: JSON.stringify({ name: agent, ...(owner === null ? {} : { owner }) }) },
+        sql:
+          "INSERT INTO entry (room, scope, key, value, meta) VALUES (:uid, '_agents', :agent, :value, '{}')",
+        args: {
+          uid,
+          agent,
+          value: JSON.stringify({ name: agent, ...(owner === null ? {} : { owner }) }),
+        },
       }]);
     }
     return uid;
@@ -139,7 +176,12 @@ export class World {
   }
 }
 
-async function principalOf(store: Store, config: Config, request: Request, now: number): Promise<Principal> {
+async function principalOf(
+  store: Store,
+  config: Config,
+  request: Request,
+  now: number,
+): Promise<Principal> {
   const secret = request.headers.get("Authorization")?.replace(/^Bearer /, "") ?? "";
   const found = await findToken(store, secret, now);
   if (!found || !found.lineage.every((grant) => resourceMatches(grant, config.origin))) {
@@ -175,7 +217,10 @@ export class Browser {
   csrf = "";
   user = { id: "", username: "" };
 
-  constructor(readonly world: World, readonly key = new SoftAuthenticator(world.deps.config.origin)) {}
+  constructor(
+    readonly world: Site,
+    readonly key = new SoftAuthenticator(world.deps.config.origin),
+  ) {}
 
   /** One request with the cookie and the browser's own Origin. */
   async ask(path: string, ask: Ask = {}): Promise<Reply> {
@@ -210,7 +255,9 @@ export class Browser {
 
   /** Logs in. */
   async login(lies: Lies = {}, username?: string): Promise<Reply> {
-    const started = await this.ask("/webauthn/login/options", { json: username === undefined ? {} : { username } });
+    const started = await this.ask("/webauthn/login/options", {
+      json: username === undefined ? {} : { username },
+    });
     if (started.status !== 200) return started;
     return await this.finish("/webauthn/login/verify", {
       challenge_id: started.body.challenge_id,

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { documentFault, fetchDocument, isPublicAddress } from "../oauth/documents.ts";
 import { meetsRedirect } from "../oauth/redirects.ts";
-import { ORIGIN, signedIn, World } from "./identity_world.ts";
+import { ORIGIN, signedIn, type World } from "./identity_world.ts";
 
 /** A self-signed certificate for localhost, good for a hundred years; it guards nothing. */
 const CERT = `-----BEGIN CERTIFICATE-----
@@ -27,7 +27,9 @@ Deno.test("A document is fetched over https, without redirects, up to 5 KB and 3
   const server = Deno.serve({ port: 0, cert: CERT, key: KEY, onListen: () => {} }, (request) => {
     const path = new URL(request.url).pathname;
     if (path === "/ok") return new Response("{}");
-    if (path === "/redirect") return new Response(null, { status: 302, headers: { Location: "/ok" } });
+    if (path === "/redirect") {
+      return new Response(null, { status: 302, headers: { Location: "/ok" } });
+    }
     if (path === "/long") return new Response("x".repeat(5_121));
     if (path === "/full") return new Response("x".repeat(5_120));
     return new Promise((settle) => held.push(() => settle(new Response("late"))));
@@ -39,17 +41,33 @@ Deno.test("A document is fetched over https, without redirects, up to 5 KB and 3
     assert.equal(await get("/ok", trusted), "{}");
     assert.equal((await get("/full", trusted)).length, 5_120);
   });
-  await t.step("loopback is no public address", () => assert.rejects(get("/ok", { ca: CERT }), /not a public address/));
-  await t.step("a certificate nobody vouches for", () => assert.rejects(get("/ok", { isAllowed: () => true })));
+  await t.step(
+    "loopback is no public address",
+    () => assert.rejects(get("/ok", { ca: CERT }), /not a public address/),
+  );
+  await t.step(
+    "a certificate nobody vouches for",
+    () => assert.rejects(get("/ok", { isAllowed: () => true })),
+  );
   await t.step("a redirect", () => assert.rejects(get("/redirect", trusted), /status 302/));
   await t.step("one byte too long", () => assert.rejects(get("/long", trusted), /too long/));
-  await t.step("too slow", () => assert.rejects(get("/slow", { ...trusted, timeoutMs: 100 }), /too long/));
+  await t.step(
+    "too slow",
+    () => assert.rejects(get("/slow", { ...trusted, timeoutMs: 100 }), /too long/),
+  );
   for (const release of held) release();
   await server.shutdown();
 });
 
 Deno.test("Public addresses are told from all others", () => {
-  const open = ["1.1.1.1", "8.8.8.8", "100.63.255.255", "172.32.0.1", "2606:4700::1111", "2a00:1450:4001::1"];
+  const open = [
+    "1.1.1.1",
+    "8.8.8.8",
+    "100.63.255.255",
+    "172.32.0.1",
+    "2606:4700::1111",
+    "2a00:1450:4001::1",
+  ];
   const closed = [
     "0.0.0.0",
     "10.1.2.3",
@@ -125,13 +143,18 @@ Deno.test("A redirect meets a registered one exactly, save for a loopback port",
     ["http://localhost:1/cb", "http://localhost:99999/cb", false],
     ["http://localhost:1/cb", "https://localhost:1/cb", false],
   ];
-  for (const [registered, given, meets] of table) assert.equal(meetsRedirect(registered, given), meets, given);
+  for (const [registered, given, meets] of table) {
+    assert.equal(meetsRedirect(registered, given), meets, given);
+  }
 });
 
 const ID = "https://app.example/client.json";
 const DOCUMENT = { client_id: ID, client_name: "An app", redirect_uris: ["http://127.0.0.1/cb"] };
 
-async function authorizeAs(id: string, document: unknown): Promise<{ world: World; status: number; location: string | null }> {
+async function authorizeAs(
+  id: string,
+  document: unknown,
+): Promise<{ world: World; status: number; location: string | null }> {
   const { world } = await signedIn("alice", {
     fetchDocument: () =>
       document instanceof Error
@@ -178,7 +201,9 @@ Deno.test("A document that does not fit is no client, and nothing is redirected"
 });
 
 Deno.test("A client named by URL exchanges its code as the public client it is", async () => {
-  const { world, browser } = await signedIn("alice", { fetchDocument: () => Promise.resolve(JSON.stringify(DOCUMENT)) });
+  const { world, browser } = await signedIn("alice", {
+    fetchDocument: () => Promise.resolve(JSON.stringify(DOCUMENT)),
+  });
   const verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
   const started = await browser.ask(`/oauth/authorize?${new URLSearchParams({
     client_id: ID,

@@ -1,7 +1,7 @@
 /** Whole flows against the routes: oauth4webapi as the client, a browser as the person. */
 import assert from "node:assert/strict";
 import * as oauth from "oauth4webapi";
-import { Browser, hiddenField, ORIGIN, signedIn, type World } from "./identity_world.ts";
+import { type Browser, hiddenField, ORIGIN, signedIn, type World } from "./identity_world.ts";
 
 const HOUR = 3_600_000, DAY = 24 * HOUR;
 const REDIRECT = "http://127.0.0.1:33418/callback";
@@ -21,8 +21,16 @@ async function discover(world: World): Promise<oauth.AuthorizationServer> {
   return await oauth.processDiscoveryResponse(issuer, response);
 }
 
-async function registered(world: World, as: oauth.AuthorizationServer, method = "none"): Promise<oauth.Client> {
-  const metadata = { redirect_uris: [REDIRECT], client_name: "Test client", token_endpoint_auth_method: method };
+async function registered(
+  world: World,
+  as: oauth.AuthorizationServer,
+  method = "none",
+): Promise<oauth.Client> {
+  const metadata = {
+    redirect_uris: [REDIRECT],
+    client_name: "Test client",
+    token_endpoint_auth_method: method,
+  };
   const response = await oauth.dynamicClientRegistrationRequest(as, metadata, options(world));
   return await oauth.processDynamicClientRegistrationResponse(response) as oauth.Client;
 }
@@ -57,7 +65,11 @@ async function authorized(
   const page = await browser.ask(started.headers.get("Location")!);
   assert.equal(page.status, 200, page.text);
   const request = hiddenField(page.text, "request");
-  const answered = await browser.submit("/auth/consent", { request, decision: "approve", ...ticks });
+  const answered = await browser.submit("/auth/consent", {
+    request,
+    decision: "approve",
+    ...ticks,
+  });
   assert.equal(answered.status, 303, answered.text);
   const callback = new URL(answered.headers.get("Location")!);
   assert.equal(callback.origin + callback.pathname, REDIRECT);
@@ -132,7 +144,13 @@ Deno.test("Code flow: register, authorize, consent, exchange, use, refresh, intr
 
   world.now += HOUR;
   assert.equal(await isAlive(world, tokens.access_token), false);
-  const response = await oauth.refreshTokenGrantRequest(as, client, oauth.None(), tokens.refresh_token!, options(world));
+  const response = await oauth.refreshTokenGrantRequest(
+    as,
+    client,
+    oauth.None(),
+    tokens.refresh_token!,
+    options(world),
+  );
   const next = await oauth.processRefreshTokenResponse(as, client, response);
   assert.notEqual(next.refresh_token, tokens.refresh_token);
   assert.equal(next.scope, tokens.scope);
@@ -142,9 +160,19 @@ Deno.test("Code flow: register, authorize, consent, exchange, use, refresh, intr
   assert.equal(described.body.active, true);
   assert.equal(described.body.username, "alice");
   assert.equal(described.body.aud, `${ORIGIN}/mcp`);
-  assert.equal((await world.ask("/oauth/introspect", { form })).status, 401, "introspection is authenticated");
+  assert.equal(
+    (await world.ask("/oauth/introspect", { form })).status,
+    401,
+    "introspection is authenticated",
+  );
 
-  const revoked = await oauth.revocationRequest(as, client, oauth.None(), next.refresh_token!, options(world));
+  const revoked = await oauth.revocationRequest(
+    as,
+    client,
+    oauth.None(),
+    next.refresh_token!,
+    options(world),
+  );
   await oauth.processRevocationResponse(revoked);
   assert.equal(await isAlive(world, next.access_token), false);
   await world.close();
@@ -156,18 +184,36 @@ for (const method of ["client_secret_post", "client_secret_basic"] as const) {
     const as = await discover(world);
     const client = await registered(world, as, method);
     const secret = client.client_secret as string;
-    const good = method === "client_secret_post" ? oauth.ClientSecretPost(secret) : oauth.ClientSecretBasic(secret);
+    const good = method === "client_secret_post"
+      ? oauth.ClientSecretPost(secret)
+      : oauth.ClientSecretBasic(secret);
     const asked = await authorized(browser, as, client, {});
-    for (const bad of [oauth.None(), oauth.ClientSecretPost("wrong"), oauth.ClientSecretBasic("wrong")]) {
+    for (
+      const bad of [oauth.None(), oauth.ClientSecretPost("wrong"), oauth.ClientSecretBasic("wrong")]
+    ) {
       await assert.rejects(exchanged(world, as, client, asked, bad));
     }
     const tokens = await exchanged(world, as, client, asked, good);
     assert.equal(await isAlive(world, tokens.access_token), true);
-    const without = await world.ask("/tokens/refresh", { json: { refresh_token: tokens.refresh_token } });
+    const without = await world.ask("/tokens/refresh", {
+      json: { refresh_token: tokens.refresh_token },
+    });
     assert.equal(without.body.error, "invalid_grant", "no way round the client's secret");
-    const response = await oauth.refreshTokenGrantRequest(as, client, good, tokens.refresh_token!, options(world));
+    const response = await oauth.refreshTokenGrantRequest(
+      as,
+      client,
+      good,
+      tokens.refresh_token!,
+      options(world),
+    );
     await oauth.processRefreshTokenResponse(as, client, response);
-    const asClient = await oauth.introspectionRequest(as, client, good, "tok_nothing", options(world));
+    const asClient = await oauth.introspectionRequest(
+      as,
+      client,
+      good,
+      "tok_nothing",
+      options(world),
+    );
     assert.equal((await oauth.processIntrospectionResponse(as, client, asClient)).active, false);
     await world.close();
   });
@@ -179,12 +225,20 @@ Deno.test("A code is good once; a replay ends everything its first use gave, and
   const client = await registered(world, as);
   const asked = await authorized(browser, as, client, { all: "read" });
   const tokens = await exchanged(world, as, client, asked);
-  const child = (await world.ask("/tokens", { token: tokens.access_token, json: { scope: "rooms:*:read" } })).body;
+  const child =
+    (await world.ask("/tokens", { token: tokens.access_token, json: { scope: "rooms:*:read" } }))
+      .body;
   await assert.rejects(exchanged(world, as, client, asked));
   assert.equal(await isAlive(world, tokens.access_token), false);
   assert.equal(await isAlive(world, child.token), false);
   await assert.rejects(async () => {
-    const response = await oauth.refreshTokenGrantRequest(as, client, oauth.None(), tokens.refresh_token!, options(world));
+    const response = await oauth.refreshTokenGrantRequest(
+      as,
+      client,
+      oauth.None(),
+      tokens.refresh_token!,
+      options(world),
+    );
     await oauth.processRefreshTokenResponse(as, client, response);
   });
   await world.close();
@@ -257,8 +311,17 @@ Deno.test("A refresh is the client's own, cannot widen, and a bad one burns noth
   const as = await discover(world);
   const client = await registered(world, as);
   const other = await registered(world, as);
-  const tokens = await exchanged(world, as, client, await authorized(browser, as, client, { "level:a": "read" }));
-  const good = { grant_type: "refresh_token", refresh_token: tokens.refresh_token!, client_id: client.client_id };
+  const tokens = await exchanged(
+    world,
+    as,
+    client,
+    await authorized(browser, as, client, { "level:a": "read" }),
+  );
+  const good = {
+    grant_type: "refresh_token",
+    refresh_token: tokens.refresh_token!,
+    client_id: client.client_id,
+  };
   const bad: [Record<string, string>, string][] = [
     [{ ...good, client_id: other.client_id }, "invalid_grant"],
     [{ ...good, client_id: "" }, "invalid_grant"],
@@ -268,9 +331,16 @@ Deno.test("A refresh is the client's own, cannot widen, and a bad one burns noth
     [{ ...good, refresh_token: tokens.access_token }, "invalid_grant"],
   ];
   for (const [form, error] of bad) {
-    assert.equal((await world.ask("/oauth/token", { form })).body.error, error, JSON.stringify(form));
+    assert.equal(
+      (await world.ask("/oauth/token", { form })).body.error,
+      error,
+      JSON.stringify(form),
+    );
   }
-  assert.equal((await world.ask("/oauth/token", { form: { ...good, scope: "rooms:a:read" } })).status, 200);
+  assert.equal(
+    (await world.ask("/oauth/token", { form: { ...good, scope: "rooms:a:read" } })).status,
+    200,
+  );
   await world.close();
 });
 
@@ -349,7 +419,11 @@ Deno.test("Registration takes https, loopback and native schemes, and nothing el
     [{ redirect_uris: ["http://localhost/cb", "http://127.0.0.1:9/cb", "http://[::1]/cb"] }, 201],
     [{ redirect_uris: ["cursor://anysphere.cursor/callback"] }, 201],
     [{ redirect_uris: ["com.example.app:/cb"], application_type: "native" }, 201],
-    [{ redirect_uris: ["com.example.app:/cb"], application_type: "web" }, 400, "invalid_redirect_uri"],
+    [
+      { redirect_uris: ["com.example.app:/cb"], application_type: "web" },
+      400,
+      "invalid_redirect_uri",
+    ],
     [{ redirect_uris: ["http://app.example/cb"] }, 400, "invalid_redirect_uri"],
     [{ redirect_uris: ["http://localhost.evil.example/cb"] }, 400, "invalid_redirect_uri"],
     [{ redirect_uris: ["javascript:alert(1)"] }, 400, "invalid_redirect_uri"],
@@ -364,8 +438,16 @@ Deno.test("Registration takes https, loopback and native schemes, and nothing el
     [{}, 400, "invalid_redirect_uri"],
     [{ redirect_uris: "https://app.example/cb" }, 400, "invalid_redirect_uri"],
     [{ redirect_uris: Array(11).fill("https://app.example/cb") }, 400, "invalid_redirect_uri"],
-    [{ redirect_uris: ["https://a.example/"], token_endpoint_auth_method: "private_key_jwt" }, 400, "invalid_client_metadata"],
-    [{ redirect_uris: ["https://a.example/"], response_types: ["token"] }, 400, "invalid_client_metadata"],
+    [
+      { redirect_uris: ["https://a.example/"], token_endpoint_auth_method: "private_key_jwt" },
+      400,
+      "invalid_client_metadata",
+    ],
+    [
+      { redirect_uris: ["https://a.example/"], response_types: ["token"] },
+      400,
+      "invalid_client_metadata",
+    ],
     [{ redirect_uris: ["https://a.example/"], client_name: 7 }, 400, "invalid_client_metadata"],
     [[], 400, "invalid_request"],
     [null, 400, "invalid_request"],
@@ -394,7 +476,13 @@ Deno.test("Device flow with oauth4webapi: pending, slow down, approved, used onc
   );
   const device = await oauth.processDeviceAuthorizationResponse(as, client, started);
   const poll = async () => {
-    const response = await oauth.deviceCodeGrantRequest(as, client, oauth.None(), device.device_code, options(world));
+    const response = await oauth.deviceCodeGrantRequest(
+      as,
+      client,
+      oauth.None(),
+      device.device_code,
+      options(world),
+    );
     return await oauth.processDeviceCodeResponse(as, client, response);
   };
   const refusal = async () => {
@@ -413,7 +501,11 @@ Deno.test("Device flow with oauth4webapi: pending, slow down, approved, used onc
   world.now += 15_000;
   assert.equal(await refusal(), "authorization_pending");
   const page = await browser.ask(device.verification_uri_complete!);
-  assert.equal(page.text.includes(device.device_code), false, "the page never shows the device code");
+  assert.equal(
+    page.text.includes(device.device_code),
+    false,
+    "the page never shows the device code",
+  );
   assert.match(page.text, /my-tool/);
   const approved = await browser.submit("/auth/consent", {
     user_code: device.user_code,
@@ -426,7 +518,13 @@ Deno.test("Device flow with oauth4webapi: pending, slow down, approved, used onc
   assert.equal(await isAlive(world, tokens.access_token), true);
   assert.equal(await refusal(), "invalid_grant");
   world.now += HOUR + 10 * DAY;
-  const response = await oauth.refreshTokenGrantRequest(as, client, oauth.None(), tokens.refresh_token!, options(world));
+  const response = await oauth.refreshTokenGrantRequest(
+    as,
+    client,
+    oauth.None(),
+    tokens.refresh_token!,
+    options(world),
+  );
   await oauth.processRefreshTokenResponse(as, client, response);
   await world.close();
 });
@@ -439,7 +537,10 @@ Deno.test("The quick start: curl asks, the person approves, curl polls with the 
   assert.match(started.body.user_code, /^[B-Z]{4}-[B-Z]{4}$/);
   assert.equal(started.body.verification_uri, `${ORIGIN}/auth/device`);
   assert.deepEqual([started.body.expires_in, started.body.interval], [900, 5]);
-  const poll = () => world.ask("/auth/device/token", { json: { device_code: started.body.device_code } });
+  const json = JSON.stringify({ device_code: started.body.device_code });
+  // As curl -d sends it when no content type is named.
+  const poll = () =>
+    world.ask("/auth/device/token", { raw: json, type: "application/x-www-form-urlencoded" });
   assert.deepEqual([(await poll()).status, (await poll()).body.error], [400, "slow_down"]);
   await browser.submit("/auth/consent", {
     user_code: started.body.user_code.toLowerCase().replace("-", ""),
@@ -453,7 +554,9 @@ Deno.test("The quick start: curl asks, the person approves, curl polls with the 
   assert.match(won.body.refresh_token, /^ref_/);
   assert.equal(won.body.scope, "rooms:* create_rooms");
   assert.equal(won.body.token_type, "Bearer");
-  const refreshed = await world.ask("/tokens/refresh", { json: { refresh_token: won.body.refresh_token } });
+  const refreshed = await world.ask("/tokens/refresh", {
+    json: { refresh_token: won.body.refresh_token },
+  });
   assert.equal(refreshed.status, 200);
   await world.close();
 });
@@ -487,27 +590,43 @@ Deno.test("A device's request ends after 15 minutes, may be refused, and is answ
   const refused = await start();
   await browser.submit("/auth/consent", { user_code: refused.user_code, decision: "deny" });
   assert.equal((await poll(refused.device_code)).body.error, "access_denied");
-  const again = await browser.submit("/auth/consent", { user_code: refused.user_code, decision: "approve" });
+  const again = await browser.submit("/auth/consent", {
+    user_code: refused.user_code,
+    decision: "approve",
+  });
   assert.equal(again.status, 404);
   assert.equal((await poll(refused.device_code)).body.error, "access_denied");
   const approved = await start();
   await browser.submit("/auth/consent", { user_code: approved.user_code, decision: "approve" });
   world.now += 900_000;
-  assert.equal((await poll(approved.device_code)).body.error, "expired_token", "approved, but too late");
-  for (const json of [{}, { device_code: "" }, { device_code: 7 }, { device_code: "dev_x" }, null]) {
+  assert.equal(
+    (await poll(approved.device_code)).body.error,
+    "expired_token",
+    "approved, but too late",
+  );
+  for (
+    const json of [{}, { device_code: "" }, { device_code: 7 }, { device_code: "dev_x" }, null]
+  ) {
     assert.equal((await world.ask("/auth/device/token", { json })).status, 400);
   }
-  assert.equal((await world.ask("/auth/device", { json: { scope: "everything" } })).body.error, "invalid_scope");
+  assert.equal(
+    (await world.ask("/auth/device", { json: { scope: "everything" } })).body.error,
+    "invalid_scope",
+  );
   await world.close();
 });
 
 Deno.test("Guessing user codes is limited, per person and per address, on loopback too", async () => {
   const { world, browser } = await signedIn();
   for (let i = 0; i < 10; i++) {
-    const page = await browser.ask("/auth/device?user_code=BBBB-BBBB", { headers: { "X-Test-Address": `10.0.0.${i}` } });
+    const page = await browser.ask("/auth/device?user_code=BBBB-BBBB", {
+      headers: { "X-Test-Address": `10.0.0.${i}` },
+    });
     assert.equal(page.status, 404);
   }
-  const limited = await browser.ask("/auth/device?user_code=BBBB-BBBB", { headers: { "X-Test-Address": "10.0.1.1" } });
+  const limited = await browser.ask("/auth/device?user_code=BBBB-BBBB", {
+    headers: { "X-Test-Address": "10.0.1.1" },
+  });
   assert.equal(limited.status, 429);
   assert.ok(Number(limited.headers.get("Retry-After")) >= 1);
   await world.close();

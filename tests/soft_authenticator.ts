@@ -48,7 +48,9 @@ function head(major: number, n: number): Uint8Array {
 
 function cbor(value: Cbor): Uint8Array {
   if (typeof value === "number") return value < 0 ? head(1, -1 - value) : head(0, value);
-  if (typeof value === "string") return Buffer.concat([head(3, Buffer.byteLength(value)), Buffer.from(value)]);
+  if (typeof value === "string") {
+    return Buffer.concat([head(3, Buffer.byteLength(value)), Buffer.from(value)]);
+  }
   if (value instanceof Uint8Array) return Buffer.concat([head(2, value.length), value]);
   const parts = [...value].flatMap(([k, v]) => [cbor(k), cbor(v)]);
   return Buffer.concat([head(5, value.size), ...parts]);
@@ -87,7 +89,11 @@ export class SoftAuthenticator {
     return Buffer.from(JSON.stringify(data));
   }
 
-  private async authData(lies: Lies, flags: number, rest: Uint8Array = new Uint8Array()): Promise<Uint8Array> {
+  private async authData(
+    lies: Lies,
+    flags: number,
+    rest: Uint8Array = new Uint8Array(),
+  ): Promise<Uint8Array> {
     const counter = Buffer.alloc(4);
     counter.writeUInt32BE(lies.counter ?? this.counter);
     const rpHash = await sha(Buffer.from(lies.rpId ?? this.rpId));
@@ -98,13 +104,19 @@ export class SoftAuthenticator {
     const raw = new Uint8Array(await crypto.subtle.exportKey("raw", this.keys.publicKey));
     if (this.alg === -8) return cbor(new Map<number, Cbor>([[1, 1], [3, alg], [-1, 6], [-2, raw]]));
     return cbor(
-      new Map<number, Cbor>([[1, 2], [3, alg], [-1, 1], [-2, raw.slice(1, 33)], [-3, raw.slice(33)]]),
+      new Map<number, Cbor>([[1, 2], [3, alg], [-1, 1], [-2, raw.slice(1, 33)], [
+        -3,
+        raw.slice(33),
+      ]]),
     );
   }
 
   /** Answers a registration. */
   async create(options: CreationOptions, lies: Lies = {}) {
-    this.keys = await crypto.subtle.generateKey(KINDS[this.alg], true, ["sign", "verify"]) as CryptoKeyPair;
+    this.keys = await crypto.subtle.generateKey(KINDS[this.alg], true, [
+      "sign",
+      "verify",
+    ]) as CryptoKeyPair;
     this.userHandle = options.user.id;
     const id = lies.credentialId ?? this.id;
     const attested = Buffer.concat([
@@ -154,7 +166,9 @@ export class SoftAuthenticator {
     const keys = lies.signature === "foreign"
       ? await crypto.subtle.generateKey(KINDS[this.alg], true, ["sign", "verify"]) as CryptoKeyPair
       : this.keys;
-    const signature = new Uint8Array(await crypto.subtle.sign(KINDS[this.alg], keys.privateKey, data as BufferSource));
+    const signature = new Uint8Array(
+      await crypto.subtle.sign(KINDS[this.alg], keys.privateKey, data as BufferSource),
+    );
     if (lies.signature === "broken") signature[4]! ^= 1;
     return this.alg === -8 ? signature : derOf(signature);
   }

@@ -4,8 +4,8 @@ import { CelError, CelTooExpensive, type Program, toJson } from "../cel.ts";
 import type { Moment } from "../engine/types.ts";
 import type { HotRoom } from "../engine/hot.ts";
 import { AGENT_SILENT_MS, WAIT_GRACE_MS } from "../limits.ts";
-import { canReadScope, isPrivateScope } from "../policy.ts";
-import type { Room } from "../room.ts";
+import { canReadScope } from "../policy.ts";
+import { cellOf } from "../room/changes.ts";
 import { callerEyes, Sight, Tracker } from "../sight.ts";
 import type { Json, JsonObject, Millis } from "../types.ts";
 import type { Judgement } from "./index.ts";
@@ -19,6 +19,8 @@ export function judge(
 ): Judgement {
   if (!program) return { holds: true, value: true, cells: [], isVolatile: false };
   const tracker = new Tracker();
+  // What the caller may read hangs on its grants.
+  tracker.cells.add(cellOf("_agents", acting.agent));
   const sight = new Sight(hot, callerEyes(room, acting.agent, acting.seesAll), now, tracker);
   const found = (): Pick<Judgement, "cells" | "isVolatile"> => ({
     cells: tracker.cells,
@@ -39,25 +41,47 @@ export function judge(
 }
 
 /** Has anything changed after record `since` that the caller may see? */
-export function hasChangedSince({ room }: Moment, acting: Acting, since: number): boolean {
+export function hasChangedSince(
+  { hot, room, now }: Moment,
+  acting: Acting,
+  since: number,
+): boolean {
   if (room.head <= since) return false;
   for (const [scope, holder] of room.scopes) {
-    if (!canReadScope(room, acting.agent, acting.seesAll, scope)) continue;
-    for (const entry of holder.entries.values()) if (entry.touched > since) return true;
+    if (holder.touched <= since) continue;
+    if (canReadScope(room, acting.agent, acting.seesAll, scope)) return true;
   }
   if (since < room.removalsFrom) return true;
-  return room.removals.some(({ seq, scope }) =>
-    seq > since &&
-    (!isPrivateScope(scope) || canReadScope(room, acting.agent, acting.seesAll, scope))
-  );
+  for (let i = room.removals.length - 1; i >= 0 && room.removals[i]!.seq > since; i--) {
+    if (canReadScope(room, acting.agent, acting.seesAll, room.removals[i]!.scope)) return true;
+  }
+  // What the caller may not read may show in views.
+  const sight = new Sight(hot, callerEyes(room, acting.agent, acting.seesAll), now);
+  return sight.viewIds().some((id) => {
+    const isKept = id !== "_contested" && sight.view(id)?.isVolatile === false;
+    return isKept && !hot.memos.isUnchanged(`view:${id}`, since);
+  });
+}
+
+/** Has every view a value as of now, so that it can be told when one changes. */
+export function noteViews({ hot, room, now }: Moment, acting: Acting): void {
+  const sight = new Sight(hot, callerEyes(room, acting.agent, acting.seesAll), now);
+  for (const id of sight.viewIds()) sight.view(id);
 }
 
 /**
  * The agents of a room in which nobody inside can make anything happen any more: every live agent
  * waits on something that does not change by itself, and no timer is pending.
  */
-export function stalledAgents({ hot, room, now }: Moment, acting: Acting, query: WaitQuery): Json {
-  if (room.timers.pending > 0 || hasLease(room)) return null;
+export function stalledAgents(
+  { hot, room, now }: Moment,
+  acting: Acting,
+  query: WaitQuery,
+  isVolatile: boolean,
+): Json {
+  // A clock of ticks goes on only when somebody acts, and a resting one not by itself.
+  if (room.nextDue() !== undefined) return null;
+  const self = acting.isBorrowed ? "" : acting.agent;
   const agents: JsonObject[] = [];
   const sight = new Sight(hot, callerEyes(room, acting.agent, acting.seesAll), now);
   for (const [id] of room.liveAgents()) {
@@ -65,7 +89,8 @@ export function stalledAgents({ hot, room, now }: Moment, acting: Acting, query:
     if (!sight.isAgentThere(id) || presence?.status === "done") continue;
     const last = presence?.lastHeartbeat ?? 0;
     if (now - last > AGENT_SILENT_MS && !hot.waits.has(id)) continue;
-    const waitingOn = id === acting.agent
+    if (id === self && isVolatile) return null;
+    const waitingOn = id === self
       ? query.condition ?? "any change"
       : openCondition(hot, id, now);
     if (waitingOn === undefined) return null;
@@ -82,12 +107,9 @@ function openCondition(hot: HotRoom, agent: string, now: Millis): string | undef
   return late && late.until >= now ? late.condition : undefined;
 }
 
-function hasLease(room: Room): boolean {
-  return room.nextDue() !== undefined;
-}
-
+/** Notes that an agent's wait has run out of time: it counts as waiting for a moment longer. */
 export function noteLate(hot: HotRoom, acting: Acting, query: WaitQuery, now: Millis): void {
-  if (acting.agent === "" || acting.agent === "admin") return;
+  if (acting.agent === "" || acting.agent === "admin" || acting.isBorrowed) return;
   const condition = query.condition ?? "any change";
   hot.lateWaits.set(acting.agent, { condition, until: now + WAIT_GRACE_MS });
 }

@@ -18,7 +18,9 @@
       credentials: "same-origin",
     });
     const reply = await response.json();
-    if (!response.ok) throw new Error(reply.hint ? `${reply.message} ${reply.hint}` : reply.message);
+    if (!response.ok) {
+      throw new Error(reply.hint ? `${reply.message} ${reply.hint}` : reply.message);
+    }
     return reply;
   };
 
@@ -36,7 +38,11 @@
 
   const ceremonies = {
     login: { path: "/webauthn/login", run: get, body: () => ({}) },
-    register: { path: "/webauthn/register", run: create, body: (form) => ({ username: form.get("username") }) },
+    register: {
+      path: "/webauthn/register",
+      run: create,
+      body: (form) => ({ username: form.get("username") }),
+    },
     add: { path: "/webauthn/passkeys", run: create, body: () => ({}) },
   };
 

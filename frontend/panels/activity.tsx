@@ -1,0 +1,88 @@
+/** Who acted when: a bar per stretch of records for how busy the room was, and a lane per agent. */
+import { hue, plural } from "../format.ts";
+import type { LogRecord } from "../model.ts";
+
+const COLUMNS = 120;
+const LANES = 8;
+const BARS = 36;
+const LANE = 12;
+
+/** What happened in one stretch of records. */
+export interface Stretch {
+  /** Records a second, while the stretch lasted. */
+  readonly rate: number;
+  readonly agents: ReadonlySet<string>;
+}
+
+/** The records in stretches of equal count, from record 1 to the head. Pure. */
+export function stretches(records: readonly LogRecord[], head: number, columns: number): Stretch[] {
+  const count = Math.min(columns, Math.max(1, head));
+  const found = Array.from({ length: count }, () => ({ from: Infinity, to: -Infinity, n: 0, agents: new Set<string>() }));
+  for (const record of records) {
+    const stretch = found[Math.min(count - 1, Math.floor(((record.seq - 1) / head) * count))]!;
+    const at = Date.parse(record.ts);
+    stretch.from = Math.min(stretch.from, at);
+    stretch.to = Math.max(stretch.to, at);
+    stretch.n++;
+    stretch.agents.add(record.agent);
+  }
+  return found.map((stretch, i) => {
+    const before = found[i - 1]?.to;
+    const from = before !== undefined && Number.isFinite(before) ? before : stretch.from;
+    const seconds = Math.max(0.2, (stretch.to - from) / 1_000);
+    return { rate: stretch.n === 0 ? 0 : stretch.n / seconds, agents: stretch.agents };
+  });
+}
+
+/** The drawing; a click goes to the record. */
+export function Activity({ records, head, at, onPick }: {
+  readonly records: readonly LogRecord[];
+  readonly head: number;
+  readonly at: number;
+  readonly onPick: (seq: number) => void;
+}) {
+  const columns = stretches(records, head, COLUMNS);
+  const busiest = Math.max(...columns.map(({ rate }) => Math.log1p(rate)), 0.1);
+  const agents = busiestAgents(records);
+  const height = BARS + agents.length * LANE;
+  const step = 600 / columns.length;
+  const pick = (event: MouseEvent): void => {
+    const box = (event.currentTarget as SVGElement).getBoundingClientRect();
+    const share = (event.clientX - box.left) / box.width;
+    onPick(Math.max(1, Math.min(head, Math.ceil(share * head))));
+  };
+  return (
+    <div class="activity">
+      <svg
+        viewBox={`0 0 600 ${height}`}
+        preserveAspectRatio="none"
+        style={{ height: `${height}px` }}
+        role="img"
+        aria-label={`${plural(head, "record")} by ${plural(agents.length, "agent")}`}
+        onClick={pick}
+      >
+        {columns.map(({ rate }, i) => {
+          const bar = (Math.log1p(rate) / busiest) * (BARS - 4);
+          return <rect key={i} class="bar" x={i * step + step * 0.1} y={BARS - bar} width={step * 0.8} height={bar} />;
+        })}
+        {agents.map((agent, lane) =>
+          columns.map((column, i) =>
+            column.agents.has(agent)
+              ? <rect key={`${lane}-${i}`} class={`lane hue-${hue(agent)}`} x={i * step} y={BARS + lane * LANE + 3} width={Math.max(1.5, step - 0.5)} height={LANE - 5} />
+              : null
+          )
+        )}
+        <line class="needle" x1={((at - 0.5) / head) * 600} x2={((at - 0.5) / head) * 600} y1={0} y2={height} />
+      </svg>
+      <ul class="legend">
+        {agents.map((agent) => <li key={agent}><span class={`dot hue-${hue(agent)}`} aria-hidden="true" /> <bdi>{agent}</bdi></li>)}
+      </ul>
+    </div>
+  );
+}
+
+function busiestAgents(records: readonly LogRecord[]): string[] {
+  const counts = new Map<string, number>();
+  for (const { agent } of records) counts.set(agent, (counts.get(agent) ?? 0) + 1);
+  return [...counts].sort((a, b) => b[1] - a[1]).slice(0, LANES).map(([agent]) => agent);
+}

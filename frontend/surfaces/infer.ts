@@ -1,0 +1,122 @@
+/** What a surface shows and as what: declared by `render`, or inferred from the value. Pure. */
+import type { Json, JsonObject, View } from "../model.ts";
+
+/** The kinds of surfaces. */
+export const SURFACE_TYPES = [
+  "metric",
+  "markdown",
+  "feed",
+  "view-table",
+  "view-grid",
+  "array-table",
+  "action-bar",
+  "action-form",
+  "action-choice",
+  "watch",
+  "section",
+  "json",
+] as const;
+/** One of them. */
+export type SurfaceType = typeof SURFACE_TYPES[number];
+
+/** A surface as it is drawn. */
+export interface Surface {
+  readonly id: string;
+  readonly type: SurfaceType;
+  readonly label: string;
+  readonly config: JsonObject;
+  /** The view it belongs to; undefined for one inside a section. */
+  readonly view: string | undefined;
+}
+
+const MARKDOWN = /(^|\n)(#{1,6} |[-*] |\d+\. |> |```|\|.*\|)|\*\*[^*]+\*\*|\[[^\]]+\]\([^)]+\)/;
+const LONG_TEXT = 120;
+
+/** The kind of surface that suits a value. */
+export function inferType(value: Json): SurfaceType {
+  if (value === null || typeof value === "number" || typeof value === "boolean") return "metric";
+  if (typeof value === "string") {
+    return value.length > LONG_TEXT || value.includes("\n") || MARKDOWN.test(value) ? "markdown" : "metric";
+  }
+  if (Array.isArray(value)) return isTabular(value) ? "array-table" : "json";
+  const leaves = Object.values(value);
+  return leaves.length > 0 && leaves.every(isScalar) ? "view-table" : "json";
+}
+
+function isScalar(value: Json): boolean {
+  return value === null || typeof value !== "object";
+}
+
+/** Are the first items all plain, or objects of nearly the same members? */
+function isTabular(list: readonly Json[]): boolean {
+  const head = list.slice(0, 5);
+  if (head.length === 0) return false;
+  if (head.every(isScalar)) return true;
+  if (!head.every((item) => item !== null && typeof item === "object" && !Array.isArray(item))) return false;
+  const names = head.map((item) => new Set(Object.keys(item as JsonObject)));
+  const first = names[0]!;
+  return names.every((other) => [...other].filter((name) => !first.has(name)).length + [...first].filter((name) => !other.has(name)).length <= 1);
+}
+
+/** The surface of a configuration: a view's `render`, or one inside a section. */
+export function surfaceOf(id: string, config: JsonObject, value: Json, view: string | undefined): Surface {
+  const named = config["type"];
+  const type = SURFACE_TYPES.find((known) => known === named) ?? inferType(value);
+  const label = config["label"] ?? config["title"];
+  return { id, type, label: typeof label === "string" ? label : id, config, view };
+}
+
+/** Surfaces that belong together. */
+export interface Group {
+  readonly name: string;
+  readonly surfaces: readonly Surface[];
+}
+
+/** The declared surfaces in their order and groups; without any, what the views suggest. */
+export function groupsOf(views: ReadonlyMap<string, View>): { readonly groups: readonly Group[]; readonly isInferred: boolean } {
+  const all = [...views].filter(([, view]) => !view.system);
+  const declared = all.filter(([, view]) => view.render);
+  const isInferred = declared.length === 0;
+  const order = ([, view]: [string, View]): number => {
+    const given = view.render?.["order"];
+    return typeof given === "number" ? given : 999;
+  };
+  const sorted = (isInferred ? all : declared).map((pair, i) => ({ pair, i }))
+    .sort((a, b) => order(a.pair) - order(b.pair) || a.i - b.i).map(({ pair }) => pair);
+  const groups = new Map<string, Surface[]>();
+  for (const [id, view] of sorted) {
+    const render = view.render ?? {};
+    const name = typeof render["group"] === "string" ? render["group"] : "";
+    const surface = surfaceOf(id, render, view.value, id);
+    groups.set(name, [...groups.get(name) ?? [], surface]);
+  }
+  return { groups: [...groups].map(([name, surfaces]) => ({ name, surfaces })), isInferred };
+}
+
+/** A member of a configuration as a list of texts; one text counts as a list of one. */
+export function textsOf(value: Json | undefined): string[] {
+  if (typeof value === "string") return [value];
+  return Array.isArray(value) ? value.filter((item) => typeof item === "string") : [];
+}
+
+/** A column of a table. */
+export interface Column {
+  readonly key: string;
+  readonly label: string;
+}
+
+/** The columns of a table of objects: as configured, else all members of the first rows. */
+export function columnsOf(rows: readonly Json[], given: Json | undefined): Column[] {
+  if (Array.isArray(given)) {
+    return given.map((column): Column => {
+      if (typeof column === "string") return { key: column, label: column };
+      const { key, label } = (column ?? {}) as JsonObject;
+      return { key: String(key), label: String(label ?? key) };
+    });
+  }
+  const names = new Set<string>();
+  for (const row of rows.slice(0, 20)) {
+    if (row !== null && typeof row === "object" && !Array.isArray(row)) for (const name of Object.keys(row)) names.add(name);
+  }
+  return [...names].slice(0, 12).map((key) => ({ key, label: key }));
+}

@@ -1,0 +1,93 @@
+/** One tool call as the tools see it: who calls, on what, and how to look at a room. */
+import type { z } from "zod";
+import { heartbeat } from "../agents/presence.ts";
+import { act, type Acting, type Auth } from "../auth.ts";
+import type { Config } from "../config.ts";
+import type { Clock, Moment } from "../engine/types.ts";
+import type { Engine } from "../engine.ts";
+import type { HotRoom } from "../engine/hot.ts";
+import type { Elevate, Principal, Verb } from "../policy.ts";
+import type { Store } from "../store.ts";
+import type { JsonObject } from "../types.ts";
+import type { Waits } from "../wait.ts";
+import type { Told } from "./schema.ts";
+
+/** Everything the tools work with. */
+export interface McpDeps {
+  readonly config: Config;
+  readonly store: Store;
+  readonly engine: Engine;
+  readonly auth: Auth;
+  readonly waits: Waits;
+  readonly elevate: Elevate;
+  readonly clock: Clock;
+  /** Documents by name, as the service serves them. */
+  readonly documents: ReadonlyMap<string, string>;
+}
+
+/** Tells a client that asked for it how far a call is: done so far, of how much, in words. */
+export type Progress = (done: number, total: number, message: string) => Promise<void>;
+
+/** A tool call. */
+export class ToolCall {
+  constructor(
+    readonly deps: McpDeps,
+    readonly principal: Principal,
+    /** The client's name, where it gave one. */
+    readonly client: string | undefined,
+    readonly signal: AbortSignal,
+    readonly progress: Progress | undefined,
+  ) {}
+
+  /** Drops what was kept of tokens, after a change to one. */
+  readonly forget = (): void => this.deps.auth.forget();
+
+  /** Looks at the room as the caller, which is a sign of life of the agent it acts as. */
+  async look<T>(
+    room: string,
+    verb: Verb,
+    agent: string | undefined,
+    look: (moment: Moment, acting: Acting) => T,
+  ): Promise<{ value: T; seq: number; hot: HotRoom; acting: Acting }> {
+    const { engine, elevate } = this.deps;
+    const { value, seq, hot } = await engine.read(room, (moment) => {
+      const acting = act(this.principal, moment, verb, agent, elevate);
+      heartbeat(engine, moment.hot, acting, moment.now);
+      return { found: look(moment, acting), acting };
+    });
+    return { value: value.found, seq, hot, acting: value.acting };
+  }
+}
+
+/** A tool: what it is called and takes, and the one domain call behind it. */
+export interface Tool {
+  readonly name: string;
+  readonly title: string;
+  readonly description: string;
+  /** The verb it takes in its room; `open` and `token` as for routes. */
+  readonly verb: Verb | "open" | "token";
+  readonly annotations: {
+    readonly readOnlyHint: boolean;
+    readonly destructiveHint?: boolean;
+    readonly idempotentHint?: boolean;
+    readonly openWorldHint: false;
+  };
+  readonly input: z.ZodObject;
+  readonly told?: Told;
+  readonly output: z.ZodObject;
+  readonly run: (call: ToolCall, args: JsonObject) => Promise<JsonObject>;
+}
+
+/** Annotations of a tool that only reads. */
+export const READS = { readOnlyHint: true, openWorldHint: false } as const;
+/** Annotations of a tool that adds. */
+export const ADDS = { readOnlyHint: false, destructiveHint: false, openWorldHint: false } as const;
+/** Annotations of a tool that adds, once however often it is called. */
+export const SETS = { ...ADDS, idempotentHint: true } as const;
+/** Annotations of a tool that takes away. */
+export const REMOVES = {
+  readOnlyHint: false,
+  destructiveHint: true,
+  idempotentHint: true,
+  openWorldHint: false,
+} as const;

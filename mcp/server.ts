@@ -1,0 +1,84 @@
+/** One factory of the MCP server for every era: the same tools, resources and prompts. */
+import { McpServer, type ServerContext } from "@modelcontextprotocol/server";
+import type { StandardSchemaWithJSON } from "@modelcontextprotocol/server";
+import type { Principal } from "../policy.ts";
+import type { JsonObject } from "../types.ts";
+import { type McpDeps, type Progress, type Tool, ToolCall } from "./call.ts";
+import { registerPrompts } from "./prompts.ts";
+import { registerResources } from "./resources.ts";
+import { listed } from "./schema.ts";
+import { type NoteBug, runTool, TOOLS } from "./tools.ts";
+
+const INFO = { name: "sync", title: "sync: rooms for agents", version: "9.0.0" } as const;
+
+const INSTRUCTIONS =
+  "sync lets several agents work in one room: shared state, actions that are its vocabulary, views, messages, waits. " +
+  "Call sync_lobby, then sync_embody a room; read the context, invoke actions, sync_wait with since = the last seq. " +
+  "Errors name the field, a hint and often a help key for sync_help.";
+
+/** What a server is made of. */
+export interface ServerParts {
+  readonly deps: McpDeps;
+  readonly noteBug: NoteBug;
+  /** Adds to every server; for tests of the protocol itself. */
+  readonly extend?: ((server: McpServer) => void) | undefined;
+}
+
+interface Listing {
+  readonly tool: Tool;
+  readonly input: StandardSchemaWithJSON<JsonObject>;
+  readonly output: StandardSchemaWithJSON<JsonObject>;
+}
+
+const LISTINGS: readonly Listing[] = TOOLS.map((tool) => ({
+  tool,
+  input: listed(tool.input, "input", tool.told),
+  output: listed(tool.output, "output"),
+}));
+
+/** The principal that the door found for a request. */
+function principalOf(ctx: ServerContext): Principal {
+  return ctx.http!.authInfo!.extra!["principal"] as Principal;
+}
+
+/** Makes a server. It is cheap: everything it lists was made once. */
+export function makeServer({ deps, noteBug, extend }: ServerParts): McpServer {
+  const server = new McpServer(INFO, {
+    instructions: INSTRUCTIONS,
+    capabilities: {
+      tools: { listChanged: false },
+      resources: { subscribe: true, listChanged: false },
+      prompts: { listChanged: false },
+    },
+  });
+  const callOf = (ctx: ServerContext): ToolCall =>
+    new ToolCall(
+      deps,
+      principalOf(ctx),
+      server.server.getClientVersion()?.name,
+      ctx.mcpReq.signal,
+      progressOf(ctx),
+    );
+  for (const { tool, input, output } of LISTINGS) {
+    const { title, description, annotations } = tool;
+    server.registerTool(
+      tool.name,
+      { title, description, annotations, inputSchema: input, outputSchema: output },
+      (args, ctx) => runTool(tool, callOf(ctx), args, noteBug),
+    );
+  }
+  registerResources(server, deps, callOf);
+  registerPrompts(server);
+  extend?.(server);
+  return server;
+}
+
+function progressOf(ctx: ServerContext): Progress | undefined {
+  const progressToken = ctx.mcpReq._meta?.progressToken;
+  if (progressToken === undefined) return undefined;
+  return (progress, total, message) =>
+    ctx.mcpReq.notify({
+      method: "notifications/progress",
+      params: { progressToken, progress, total, message },
+    });
+}

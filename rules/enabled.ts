@@ -1,0 +1,206 @@
+/**
+ * No two things decide about each other's being there. The graph of what `enabled` expressions
+ * and views read, over the room as a record would leave it.
+ */
+import { CelError, type Program } from "../cel.ts";
+import { SyncError } from "../errors.ts";
+import { ENABLED_DEPTH_MAX } from "../limits.ts";
+import { isPrivateScope } from "../policy.ts";
+import { cellOf, splitCell } from "../room/changes.ts";
+import type { Room } from "../room.ts";
+import { programOf } from "../sight/programs.ts";
+import type { ActionDefinition, Json, MessageBody, ViewDefinition } from "../types.ts";
+
+/** A thing about to be written: with an `enabled`, or something that such things may read. */
+export interface Gated {
+  readonly scope: string;
+  readonly key: string;
+  /** A view's or an action's definition, a message. */
+  readonly value?: Json;
+  readonly enabled?: string;
+}
+
+/**
+ * Refuses a write that would let things decide about each other's being there in a circle.
+ * Reading a whole scope counts for every gated thing in it; a thing sees the room without itself,
+ * an agent without what is its own. Throws `enabled_cycle {path}`, `limit_exceeded`.
+ */
+export function mustNotCycle(room: Room, writes: readonly Gated[]): void {
+  const graph = new EnabledGraph(room, writes);
+  const { path, depth } = graph.search();
+  if (path) {
+    throw new SyncError(
+      "enabled_cycle",
+      "These things would decide about each other's being there.",
+      {
+        path: path.map((cell) => splitCell(cell).join(".")),
+        help: "timers",
+        hint: "Let one of them read something that is always there.",
+      },
+    );
+  }
+  if (depth <= ENABLED_DEPTH_MAX) return;
+  throw new SyncError(
+    "limit_exceeded",
+    `"enabled" expressions and views build on each other over at most ${ENABLED_DEPTH_MAX} steps.`,
+    { limit: ENABLED_DEPTH_MAX, what: "steps", hint: "Let them read state instead of each other." },
+  );
+}
+
+class EnabledGraph {
+  readonly #written: ReadonlyMap<string, Gated>;
+  /** Gated things after the write, by scope. */
+  readonly #gated = new Map<string, Set<string>>();
+  readonly #depths = new Map<string, number>();
+
+  constructor(private readonly room: Room, writes: readonly Gated[]) {
+    this.#written = new Map(writes.map((write) => [cellOf(write.scope, write.key), write]));
+    for (const cell of new Set([...room.gated, ...this.#written.keys()])) {
+      const [scope, key] = splitCell(cell);
+      if (this.enabledOf(scope, key) === undefined) continue;
+      const keys = this.#gated.get(scope);
+      if (keys) keys.add(key);
+      else this.#gated.set(scope, new Set([key]));
+    }
+  }
+
+  /** A circle, if there is one, and else the longest way from one thing to the next. */
+  search(): { path?: string[]; depth: number } {
+    let depth = 0;
+    if (this.#gated.size === 0 && this.viewCount() === 0) return { depth };
+    const starts = [...this.#written.keys()];
+    for (const [scope, keys] of this.#gated) for (const key of keys) starts.push(cellOf(scope, key));
+    for (const start of starts) {
+      const path = this.walk(start, []);
+      if (path) return { path, depth };
+      depth = Math.max(depth, this.#depths.get(start) ?? 0);
+    }
+    return { depth };
+  }
+
+  /** Follows what a thing reads; the circle it runs into, if any. */
+  private walk(cell: string, above: string[]): string[] | undefined {
+    if (this.#depths.has(cell)) return undefined;
+    const at = above.indexOf(cell);
+    if (at >= 0) return [...above.slice(at), cell];
+    // Deeper than is allowed anyway: what lies below need not be known.
+    if (above.length > 2 * ENABLED_DEPTH_MAX) {
+      this.#depths.set(cell, 0);
+      return undefined;
+    }
+    above.push(cell);
+    let depth = 0;
+    for (const next of this.readsOf(cell)) {
+      const circle = this.walk(next, above);
+      if (circle) return circle;
+      depth = Math.max(depth, 1 + (this.#depths.get(next) ?? 0));
+    }
+    above.pop();
+    this.#depths.set(cell, depth);
+    return undefined;
+  }
+
+  private viewCount(): number {
+    return this.room.scopes.get("_views")?.entries.size ?? 0;
+  }
+
+  private enabledOf(scope: string, key: string): string | undefined {
+    const written = this.#written.get(cellOf(scope, key));
+    return written ? written.enabled : this.room.get(scope, key)?.enabled;
+  }
+
+  private valueOf(scope: string, key: string): Json | undefined {
+    return this.#written.get(cellOf(scope, key))?.value ?? this.room.get(scope, key)?.value;
+  }
+
+  private keysOf(scope: string): Set<string> {
+    const keys = new Set(this.room.scopes.get(scope)?.keys() ?? []);
+    for (const written of this.#written.values()) if (written.scope === scope) keys.add(written.key);
+    return keys;
+  }
+
+  /** Gated things and views that a thing's own expressions read. */
+  private readsOf(cell: string): Set<string> {
+    const [scope, key] = splitCell(cell);
+    const reads = new Set<string>();
+    if (scope === "_views") {
+      const view = this.valueOf(scope, key) as unknown as ViewDefinition | undefined;
+      this.collect(safely(view?.expr, "view"), view?.scope ?? "", reads);
+    }
+    const gate = safely(this.enabledOf(scope, key), "enabled");
+    if (!gate) return reads;
+    const seen = new Set<string>();
+    this.collect(gate, "", seen);
+    for (const next of seen) if (!this.isOwn(scope, key, next)) reads.add(next);
+    return reads;
+  }
+
+  /** Is it what the thing does not see: itself, or an agent's own? */
+  private isOwn(scope: string, key: string, other: string): boolean {
+    if (other === cellOf(scope, key)) return true;
+    if (scope !== "_agents") return false;
+    const [s, k] = splitCell(other);
+    if (s === key) return true;
+    const thing = this.valueOf(s, k);
+    if (s === "_actions") return (thing as unknown as ActionDefinition | undefined)?.scope === key;
+    return s === "_messages" && (thing as unknown as MessageBody | undefined)?.from === key;
+  }
+
+  private collect(program: Program | undefined, own: string, reads: Set<string>): void {
+    for (const { root, path: [first, second] } of program?.refs ?? []) {
+      if (root === "state") this.addState(first === "self" ? own : first ?? null, second ?? null, reads);
+      else if (root === "views") this.addViews(first ?? null, reads);
+      else if (root === "agents") this.addGated("_agents", first ?? null, reads);
+      else if (root === "actions") this.addActions(first ?? null, reads);
+      else if (root === "messages") {
+        this.addGated("_messages", null, reads);
+        // Any agent may send one.
+        this.addGated("_agents", null, reads);
+      }
+    }
+  }
+
+  private addGated(scope: string, key: string | null, reads: Set<string>): void {
+    const keys = this.#gated.get(scope);
+    if (key === null) for (const k of keys ?? []) reads.add(cellOf(scope, k));
+    else if (keys?.has(key)) reads.add(cellOf(scope, key));
+  }
+
+  private addState(scope: string | null, key: string | null, reads: Set<string>): void {
+    if (scope === null) {
+      for (const s of this.#gated.keys()) {
+        if (!NOT_STATE.has(s) || s === "_agents") this.addGated(s, key, reads);
+      }
+      this.addGated("_agents", null, reads);
+      return;
+    }
+    if (NOT_STATE.has(scope)) return;
+    this.addGated(scope, key, reads);
+    if (isPrivateScope(scope)) this.addGated("_agents", scope, reads);
+  }
+
+  private addViews(id: string | null, reads: Set<string>): void {
+    const ids = id === null ? this.keysOf("_views") : [id];
+    for (const view of ids) reads.add(cellOf("_views", view));
+  }
+
+  private addActions(id: string | null, reads: Set<string>): void {
+    this.addGated("_actions", id, reads);
+    for (const action of id === null ? this.keysOf("_actions") : [id]) {
+      const owner = (this.valueOf("_actions", action) as unknown as ActionDefinition | undefined)?.scope;
+      if (owner !== undefined && isPrivateScope(owner)) this.addGated("_agents", owner, reads);
+    }
+  }
+}
+
+const NOT_STATE: ReadonlySet<string> = new Set(["_views", "_actions", "_messages", "_agents"]);
+
+function safely(source: string | undefined, place: "view" | "enabled"): Program | undefined {
+  if (source === undefined) return undefined;
+  try {
+    return programOf(source, place);
+  } catch (error) {
+    if (error instanceof CelError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,419 @@
+/**
+ * Every route against every kind of credential, compared with a table written by hand: who
+ * reaches how far, and what each route wants. A route that is missing here fails.
+ */
+import assert from "node:assert/strict";
+import { ROUTES } from "../http/routes.ts";
+import {
+  makeUser,
+  ManualClock,
+  ORIGIN,
+  startService,
+  type TestService,
+  userToken,
+} from "./harness.ts";
+
+const LEVELS = ["none", "read", "write", "admin", "owner"] as const;
+type Level = typeof LEVELS[number];
+
+/** What a call with a credential comes to, before the room itself has a say. */
+type Standing =
+  | { readonly status: 401; readonly error: string }
+  | { readonly status: 404 }
+  | { readonly reach: Level; readonly canWiden?: boolean; readonly role?: Level };
+
+/** The credentials, how they are made, and how far each reaches into the room `R`. */
+const CREDENTIALS: Readonly<Record<string, Standing>> = {
+  "none": { status: 401, error: "authentication_required" },
+  "garbage": { status: 401, error: "invalid_token" },
+  "no bearer": { status: 401, error: "invalid_token" },
+  "revoked": { status: 401, error: "invalid_token" },
+  "expired": { status: 401, error: "invalid_token" },
+  "room_ of another room": { status: 404 },
+  "as_ of another room": { status: 404 },
+  "tok_ of a stranger": { status: 404 },
+  "tok_ of a stranger with a fitting scope": { status: 404 },
+  "view_": { reach: "read" },
+  "tok_ of an observer": { reach: "read", canWiden: true, role: "read" },
+  "tok_ of an observer with an admin's scope": { reach: "read", canWiden: true, role: "read" },
+  "as_ alice": { reach: "write" },
+  "as_ bob": { reach: "write" },
+  "tok_ of a participant": { reach: "write", canWiden: true, role: "write" },
+  "tok_ of a collaborator": { reach: "write", canWiden: true, role: "write" },
+  "tok_ of the owner, for nothing": { reach: "none", canWiden: true, role: "owner" },
+  "tok_ of the owner, for creating": { reach: "none", canWiden: true, role: "owner" },
+  "tok_ of the owner, for another room": { reach: "none", canWiden: true, role: "owner" },
+  "tok_ of the owner, to read": { reach: "read", canWiden: true, role: "owner" },
+  "tok_ of the owner, to read everything": { reach: "read", canWiden: true, role: "owner" },
+  "tok_ of the owner, to write": { reach: "write", canWiden: true, role: "owner" },
+  "tok_ of the owner, as carol": { reach: "write", canWiden: true, role: "owner" },
+  "tok_ of the owner": { reach: "owner", canWiden: true, role: "owner" },
+  "tok_ of the owner, for everything": { reach: "owner", canWiden: true, role: "owner" },
+  "room_": { reach: "owner" },
+};
+
+/** What each route wants of its caller, and a request that nothing but rights can stop. */
+const WANTED: Readonly<
+  Record<string, { readonly level: Level; readonly path: string; readonly body?: unknown }>
+> = {
+  "GET /rooms/:id": { level: "read", path: "" },
+  "PATCH /rooms/:id": { level: "admin", path: "", body: { label: "x" } },
+  "DELETE /rooms/:id": { level: "owner", path: "" },
+  "POST /rooms/:id/invite": {
+    level: "owner",
+    path: "/invite",
+    body: { username: "paul", role: "participant" },
+  },
+  "GET /rooms/:id/members": { level: "owner", path: "/members" },
+  "PATCH /rooms/:id/members/:username": {
+    level: "owner",
+    path: "/members/paul",
+    body: { role: "participant" },
+  },
+  "DELETE /rooms/:id/members/:username": { level: "owner", path: "/members/paul" },
+  "POST /rooms/:id/rotate-view-token": { level: "admin", path: "/rotate-view-token" },
+  "PATCH /rooms/:id/agents/:agent": { level: "write", path: "/agents/alice", body: { name: "Al" } },
+  "DELETE /rooms/:id/agents/:agent": { level: "write", path: "/agents/alice" },
+  "POST /rooms/:id/actions/:action/invoke": {
+    level: "write",
+    path: "/actions/_send_message/invoke",
+    body: { params: { body: "hi" } },
+  },
+  "GET /rooms/:id/context": { level: "read", path: "/context" },
+  "GET /rooms/:id/wait": { level: "read", path: "/wait?condition=true" },
+  "POST /rooms/:id/wait": { level: "read", path: "/wait", body: { condition: "true" } },
+  "GET /rooms/:id/events": { level: "read", path: "/events" },
+  "GET /rooms/:id/poll": { level: "read", path: "/poll" },
+  "POST /rooms/:id/eval": { level: "read", path: "/eval", body: { expr: "1" } },
+  "GET /rooms/:id/salience": { level: "read", path: "/salience" },
+  "GET /rooms/:id/help": { level: "read", path: "/help" },
+  "GET /rooms/:id/help/:key": { level: "read", path: "/help/guide" },
+  "GET /rooms/:id/log": { level: "read", path: "/log" },
+  "GET /rooms/:id/history/:scope/:key": { level: "read", path: "/history/_shared/x" },
+  "GET /rooms/:id/history/:scope": { level: "read", path: "/history/_shared" },
+  "GET /rooms/:id/samples/:view": { level: "read", path: "/samples/x" },
+  "GET /rooms/:id/verify": { level: "read", path: "/verify" },
+  "GET /rooms/:id/replay/:seq": { level: "read", path: "/replay/1" },
+  "GET /rooms/:id/diff": { level: "read", path: "/diff?from=1&to=2" },
+  "GET /rooms/:id/vocabulary": { level: "read", path: "/vocabulary" },
+  "GET /rooms/:id/export": { level: "read", path: "/export" },
+  "POST /rooms/:id/simulate": { level: "write", path: "/simulate", body: { steps: [] } },
+  "POST /rooms/:id/fork": { level: "admin", path: "/fork", body: {} },
+};
+
+/** Routes about no room or for those who have no rights in one yet: other tests below hold them. */
+const APART = new Set([
+  "POST /rooms",
+  "GET /rooms",
+  "POST /rooms/:id/agents",
+  "POST /rooms/:id/claim",
+  "POST /rooms/import",
+]);
+
+/** A route's words that say that rights, and nothing else, stood in the way. */
+const REFUSED = new Set([
+  "authentication_required",
+  "invalid_token",
+  "room_not_found",
+  "scope_denied",
+  "read_only_token",
+  "owner_required",
+]);
+
+interface World {
+  readonly on: TestService;
+  readonly tokens: Readonly<Record<string, string | undefined>>;
+  readonly close: () => Promise<void>;
+}
+
+async function makeWorld(settings: Record<string, unknown> = { join: "token" }): Promise<World> {
+  const clock = new ManualClock();
+  const on = await startService({ clock });
+  const create = async (id: string, token: string | undefined, rest = {}) =>
+    (await on.call("POST", "/rooms", { token, body: { id, ...rest } })).body;
+  const olga = await userToken(on, "olga", "create_rooms rooms:*");
+  const other = await create("other", undefined);
+  const room = await create("R", olga, settings);
+  await create("olgas", olga);
+  const tok = (name: string, scope: string) => userToken(on, name, scope);
+  await makeUser(on, "obs", { R: "observer" });
+  await makeUser(on, "part", { R: "participant" });
+  await makeUser(on, "coll", { R: "collaborator" });
+  await makeUser(on, "paul", { R: "participant" });
+  const anonymous = await on.call("POST", "/rooms/other/agents", { body: { id: "alice" } });
+  const join = async (id: string) =>
+    (await on.call("POST", "/rooms/R/agents", { token: room.token, body: { id } })).body
+      .token as string;
+  const revoked = await join("rex");
+  const expired = await userToken(on, "olga", "rooms:R", 1);
+  await on.call("DELETE", "/rooms/R/agents/rex", { token: room.token });
+  await clock.advance(86_400_000);
+  const tokens = {
+    "none": undefined,
+    "garbage": "tok_garbage-garbage-garbage",
+    "no bearer": "*",
+    "revoked": revoked,
+    "expired": expired,
+    "room_ of another room": other.token,
+    "as_ of another room": anonymous.body.token,
+    "tok_ of a stranger": await tok("stranger", "rooms:*"),
+    "tok_ of a stranger with a fitting scope": await tok("stranger", "rooms:R"),
+    "view_": room.view_token,
+    "tok_ of an observer": await tok("obs", "rooms:*"),
+    "tok_ of an observer with an admin's scope": await tok("obs", "rooms:R"),
+    "as_ alice": await join("alice"),
+    "as_ bob": await join("bob"),
+    "tok_ of a participant": await tok("part", "rooms:*"),
+    "tok_ of a collaborator": await tok("coll", "rooms:R"),
+    "tok_ of the owner, for nothing": await tok("olga", ""),
+    "tok_ of the owner, for creating": await tok("olga", "create_rooms"),
+    "tok_ of the owner, for another room": await tok("olga", "rooms:olgas"),
+    "tok_ of the owner, to read": await tok("olga", "rooms:R:read"),
+    "tok_ of the owner, to read everything": await tok("olga", "rooms:*:read rooms:olgas"),
+    "tok_ of the owner, to write": await tok("olga", "rooms:R:write"),
+    "tok_ of the owner, as carol": await tok("olga", "rooms:R:agent:carol"),
+    "tok_ of the owner": await tok("olga", "rooms:R"),
+    "tok_ of the owner, for everything": await tok("olga", "rooms:*"),
+    "room_": room.token,
+  };
+  return { on, tokens, close: () => on.close() };
+}
+
+interface Answer {
+  readonly status: number;
+  // deno-lint-ignore no-explicit-any -- replies are read by many shapes
+  readonly body: any;
+}
+
+/** One request; a stream is opened and closed again. */
+async function ask(
+  { on, tokens }: World,
+  method: string,
+  path: string,
+  credential: string,
+  body?: unknown,
+): Promise<Answer> {
+  const token = tokens[credential];
+  const authorization = token === undefined
+    ? undefined
+    : token === "*"
+    ? "Basic YTpi"
+    : `Bearer ${token}`;
+  const controller = new AbortController();
+  const request = new Request(ORIGIN + path, {
+    method,
+    headers: {
+      ...(authorization ? { Authorization: authorization } : {}),
+      "Content-Type": "application/json",
+    },
+    signal: controller.signal,
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  const response = await on.service.fetch(request);
+  if ((response.headers.get("Content-Type") ?? "").startsWith("text/event-stream")) {
+    await response.body?.cancel();
+    controller.abort();
+    return { status: response.status, body: {} };
+  }
+  return { status: response.status, body: await response.json() };
+}
+
+/** What the hand-written table says about a credential and a level. */
+function mustFit(answer: Answer, standing: Standing, wanted: Level, what: string): void {
+  const told = `${what}: ${answer.status} ${JSON.stringify(answer.body).slice(0, 300)}`;
+  if ("status" in standing) {
+    assert.equal(answer.status, standing.status, told);
+    assert.equal(
+      answer.body.error,
+      standing.status === 401 ? standing.error : "room_not_found",
+      told,
+    );
+    return;
+  }
+  const isReached = LEVELS.indexOf(standing.reach) >= LEVELS.indexOf(wanted);
+  if (isReached) {
+    assert.equal(REFUSED.has(answer.body.error), false, told);
+    assert.ok(answer.status < 500, told);
+    return;
+  }
+  assert.equal(answer.status, 403, told);
+  assert.ok(REFUSED.has(answer.body.error), told);
+  const mayAsk = standing.canWiden &&
+    LEVELS.indexOf(standing.role ?? "none") >= LEVELS.indexOf(wanted);
+  if (mayAsk) {
+    assert.equal(answer.body.error, "scope_denied", told);
+    assert.match(answer.body.elevate, /^http:\/\/localhost:8787\/auth\/elevate\?request=/, told);
+  }
+  if (!standing.canWiden && standing.reach === "read" && wanted !== "owner") {
+    assert.equal(answer.body.error, "read_only_token", told);
+  }
+}
+
+Deno.test("Every route that is about a room stands in this table, and the other way round", () => {
+  const names = ROUTES.map(({ method, path }) => `${method} ${path}`);
+  assert.deepEqual(names.filter((name) => !APART.has(name) && !(name in WANTED)), []);
+});
+
+for (const { method, path } of ROUTES) {
+  const name = `${method} ${path}`;
+  const row = WANTED[name];
+  if (!row) continue;
+  Deno.test(`${name} answers who reaches it, and nobody else`, async () => {
+    let world = await makeWorld();
+    for (const [credential, standing] of Object.entries(CREDENTIALS)) {
+      const answer = await ask(world, method, `/rooms/R${row.path}`, credential, row.body);
+      mustFit(answer, standing, row.level, `${name} with ${credential}`);
+      const isSpent = method === "DELETE" || path.endsWith("rotate-view-token") ||
+        path.endsWith("fork");
+      if (!isSpent || answer.status >= 300) continue;
+      await world.close();
+      world = await makeWorld();
+    }
+    await world.close();
+  });
+}
+
+Deno.test("A room one may not see is a room that does not exist, to the letter", async () => {
+  const world = await makeWorld();
+  const blind = Object.entries(CREDENTIALS).filter(([, standing]) => "status" in standing).map((
+    [name],
+  ) => name);
+  for (const [name, row] of Object.entries(WANTED)) {
+    const [method] = name.split(" ") as [string];
+    if (!ROUTES.some((route) => `${route.method} ${route.path}` === name)) continue;
+    for (const credential of blind) {
+      const there = await ask(world, method, `/rooms/R${row.path}`, credential, row.body);
+      const gone = await ask(world, method, `/rooms/Q${row.path}`, credential, row.body);
+      const told = JSON.stringify(there).replaceAll('"R"', '"Q"').replaceAll('\\"R\\"', '\\"Q\\"');
+      assert.equal(told, JSON.stringify(gone), `${name} with ${credential}`);
+    }
+  }
+  await world.close();
+});
+
+Deno.test("A room that is public to read is read by anybody, and written by nobody more", async () => {
+  const world = await makeWorld({ join: "token", public: "read" });
+  for (const credential of ["none", "tok_ of a stranger", "room_ of another room"]) {
+    for (const [name, row] of Object.entries(WANTED)) {
+      const [method] = name.split(" ") as [string];
+      if (!ROUTES.some((route) => `${route.method} ${route.path}` === name)) continue;
+      const answer = await ask(world, method, `/rooms/R${row.path}`, credential, row.body);
+      const what = `${name} with ${credential}: ${JSON.stringify(answer.body).slice(0, 200)}`;
+      if (row.level === "read") {
+        assert.ok(answer.status < 500 && !REFUSED.has(answer.body.error), what);
+      } else assert.ok(answer.status === 401 || answer.status === 403, what);
+    }
+  }
+  await world.close();
+});
+
+/** Joining as a new agent, `carol`: who may, in a closed and in an open room. */
+const JOINS: Readonly<Record<string, readonly [closed: number, open: number]>> = {
+  "none": [401, 201],
+  "garbage": [401, 401],
+  "revoked": [401, 401],
+  "expired": [401, 401],
+  "room_ of another room": [404, 201],
+  "tok_ of a stranger": [404, 201],
+  "view_": [403, 403],
+  "tok_ of an observer": [403, 403],
+  "as_ alice": [403, 403],
+  "tok_ of a participant": [201, 201],
+  "tok_ of a collaborator": [201, 201],
+  "tok_ of the owner, for nothing": [403, 403],
+  "tok_ of the owner, to read": [403, 403],
+  "tok_ of the owner, to write": [201, 201],
+  "tok_ of the owner, as carol": [201, 201],
+  "tok_ of the owner": [201, 201],
+  "room_": [201, 201],
+};
+
+Deno.test("Joining: who may, and the token that comes of it works as the agent", async () => {
+  for (const [i, join] of (["token", "open"] as const).entries()) {
+    for (const [credential, expected] of Object.entries(JOINS)) {
+      const world = await makeWorld({ join });
+      const answer = await ask(world, "POST", "/rooms/R/agents", credential, { id: "carol" });
+      const what = `${credential} into a room with join:${join}: ${JSON.stringify(answer.body)}`;
+      assert.equal(answer.status, expected[i], what);
+      if (answer.status === 201) {
+        const { token } = answer.body;
+        const sent = await world.on.invoke("R", "_send_message", { body: "hi" }, token);
+        assert.equal(sent.status, 201, `${what}\nthen ${sent.text}`);
+        assert.equal(sent.body.agent, "carol");
+        const admin = await world.on.call("PATCH", "/rooms/R", { token, body: { label: "x" } });
+        assert.equal(admin.status, 403, "an agent's token is no admin's");
+      }
+      await world.close();
+    }
+  }
+});
+
+Deno.test("Tokens that come of a grant follow it: narrowing, roles and revocation reach them at once", async (t) => {
+  const { on, close } = await makeWorld();
+  const { store, deps } = on.service;
+  const coll = await userToken(on, "coll", "rooms:R:write");
+  const { body: { token: child } } = await on.call("POST", "/rooms/R/agents", {
+    token: coll,
+    body: { id: "kid" },
+  });
+  const reads = async () => (await on.call("GET", "/rooms/R/context", { token: child })).status;
+  const writes = async () => (await on.invoke("R", "_send_message", { body: 1 }, child)).status;
+  const tokens = (await on.call("GET", "/tokens", { token: coll })).body.tokens as {
+    id: string;
+    scope: string;
+  }[];
+  const { id } = tokens.find(({ scope }) => scope === "rooms:R:write")!;
+  await t.step(
+    "it writes",
+    async () => assert.deepEqual([await reads(), await writes()], [200, 201]),
+  );
+  await t.step("the grant is narrowed to reading", async () => {
+    const patched = await on.call("PATCH", `/tokens/${id}`, {
+      token: coll,
+      body: { scope: "rooms:R:read" },
+    });
+    assert.equal(patched.status, 200, patched.text);
+    assert.deepEqual([await reads(), await writes()], [200, 403]);
+  });
+  await t.step("the role goes", async () => {
+    const owner = await userToken(on, "olga", "rooms:R");
+    assert.equal((await on.call("DELETE", "/rooms/R/members/coll", { token: owner })).status, 200);
+    assert.ok([401, 404].includes(await reads()));
+    assert.ok([401, 404].includes(await writes()));
+  });
+  void store, void deps;
+  await close();
+});
+
+Deno.test("What a request sees is the acting agent's; an admin looks through others' eyes without a trace", async () => {
+  const { on, tokens, close } = await makeWorld();
+  const see = async (credential: string, query = "") =>
+    (await on.call("GET", `/rooms/R/context${query}`, { token: tokens[credential] })).body;
+  const own = [{ scope: "${self}", key: "s", value: "mine" }];
+  await on.invoke("R", "_register_action", { id: "own", writes: own }, tokens["room_"]);
+  await on.invoke("R", "own", {}, tokens["as_ alice"]);
+  assert.equal((await see("as_ alice")).state.self.s.value, "mine");
+  assert.equal("alice" in (await see("as_ bob")).state, false);
+  assert.equal("self" in (await see("view_")).state, false);
+  assert.equal((await see("room_")).state.alice.s.value, "mine");
+  assert.equal("alice" in (await see("tok_ of the owner, to write")).state, false);
+  await on.invoke("R", "_send_message", { body: 1 }, tokens["as_ bob"]);
+  assert.equal((await see("room_", "?agent=alice")).messages.unread, 1);
+  assert.equal((await see("as_ alice", "?peek=true")).messages.unread, 1);
+  for (
+    const [query, status] of [["?agent=bob", 403], ["?agent=admin", 403], [
+      "?agent=nobody",
+      403,
+    ]] as const
+  ) {
+    assert.equal(
+      (await on.call("GET", `/rooms/R/context${query}`, { token: tokens["as_ alice"] })).status,
+      status,
+    );
+  }
+  assert.equal(
+    (await on.call("GET", "/rooms/R/context?agent=nobody", { token: tokens["room_"] })).status,
+    404,
+  );
+  await close();
+});
