@@ -9,6 +9,7 @@ import type { Decision, Moment } from "./engine/types.ts";
 import { SyncError } from "./errors.ts";
 import { nearest, parseBody } from "./input.ts";
 import { EXPAND_PARAMS_MAX } from "./limits.ts";
+import { isPrivateScope } from "./policy.ts";
 import { literalTargets } from "./room/changes.ts";
 import type { Room } from "./room.ts";
 import {

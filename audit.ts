@@ -22,7 +22,7 @@ export function showRecord(
   return shownTo(record, {
     own: acting.isAdmin && !acting.isBorrowed ||
       (acting.agent !== "" && record.agent === acting.agent),
-    canRead: (write: Write) => canReadScope(room, acting.agent, acting.seesAll, write.scope),
+    canRead: (scope) => canReadScope(room, acting.agent, acting.seesAll, scope),
   }, proof);
 }
 

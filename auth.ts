@@ -18,7 +18,7 @@ import {
 import type { Room } from "./room.ts";
 import type { Store } from "./store.ts";
 import { findEmbodiments, findRoles, findUsername, touchGrants } from "./store/tokens.ts";
-import { findLivingLineage, findToken, type Grant, hashSecret } from "./tokens.ts";
+import { findLivingLineage, findToken, type Grant, hashSecret, resourceMatches } from "./tokens.ts";
 import { LEVEL, type Millis } from "./types.ts";
 
 /** What is kept of a token that was looked up. */
@@ -93,6 +93,8 @@ export class Auth {
     }
     const found = await findToken(this.store, secret, now);
     if (!found) throw invalidToken();
+    const { origin } = this.config;
+    if (!found.lineage.every((grant) => resourceMatches(grant, origin))) throw invalidToken();
     const principal = await this.principalOf(found.lineage);
     if (this.#known.size >= KNOWN_MAX) this.#known.clear();
     const ends = [found.expiresAt, ...found.lineage.map((grant) => grant.expiresAt)].filter((at) =>

@@ -112,8 +112,11 @@ export class Engine {
   async submit<T>(id: string, command: Command<T>, idem?: IdempotencyKey): Promise<Outcome<T>> {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const hot = await this.find(id);
-      const known = idem && await knownOutcome<T>(this.store, hot, idem, this.clock.now());
-      if (known) return known;
+      // Asked again until nobody else is under way: the attempt begins in the same turn.
+      while (idem && hot.idempotent.has(idem.key)) {
+        const known = await knownOutcome<T>(this.store, hot, idem, this.clock.now());
+        if (known) return known;
+      }
       try {
         return await this.attempt(hot, command, idem);
       } catch (error) {

@@ -1,7 +1,7 @@
-/** Help texts by key and the standard library, as data; the texts stand in `help/`. */
-import { ACTING } from "./help/acting.ts";
-import { READING } from "./help/reading.ts";
-import { STANDARD_LIBRARY } from "./help/standard_library.ts";
+/** Help texts by key and the standard library, as data; the texts stand in `help-content/`. */
+import { ACTING } from "./help-content/acting.ts";
+import { READING } from "./help-content/reading.ts";
+import { STANDARD_LIBRARY } from "./help-content/standard_library.ts";
 import type { Json } from "./types.ts";
 
 const INDEX = {

@@ -14,7 +14,7 @@ import type { Command, Decision, Moment } from "./engine/types.ts";
 import type { Engine } from "./engine.ts";
 import { invalid, SyncError } from "./errors.ts";
 import { keyName, parseBody } from "./input.ts";
-import { failedExpression } from "./invoke/failures.ts";
+import { failedExpression, readsBeyond } from "./invoke/failures.ts";
 import {
   actionDisabled,
   checkCaller,
@@ -69,7 +69,8 @@ async function isOverridden(engine: Engine, request: InvokeRequest): Promise<boo
   return hot?.room.action("help") !== undefined;
 }
 
-function commandOf(
+/** An invocation as a command; with `dry_run` it leaves no sign of life and no refusal behind. */
+export function commandOf(
   engine: Engine,
   request: InvokeRequest,
   body: InvokeBody,
@@ -149,7 +150,8 @@ async function idempotency(
   const who = acting.agent === "" || acting.agent === "admin"
     ? `token:${grant?.id}`
     : `agent:${acting.agent}`;
-  return { key: `${who}\u0000${key}`, digest: sha256(canonical({ action: request.action, body })) };
+  // No NUL in what the database keeps as text: it would end there.
+  return { key: `${who} ${key}`, digest: sha256(canonical({ action: request.action, body })) };
 }
 
 function decide(
@@ -265,13 +267,12 @@ function decideCustom(
   let resultError: string | undefined;
   const result = (): Json | undefined => {
     if (definition.result === undefined) return undefined;
+    const program = compile(definition.result, { field: "result", place: "action" });
+    const after = new Sight(hot, eyes, now, undefined, params);
     try {
-      const after = new Sight(hot, eyes, now, undefined, params);
-      return toJson(
-        plain(after.evaluate(compile(definition.result, { field: "result", place: "action" }))),
-      );
+      return toJson(plain(after.evaluate(program)));
     } catch (error) {
-      const failure = failedExpression(error, "result");
+      const failure = failedExpression(error, "result", readsBeyond(program, after, acting));
       if (!(failure instanceof SyncError)) throw failure;
       resultError = failure.message;
       return null;

@@ -130,3 +130,15 @@ export const SNAPSHOT_PART_CHARS = 262_144;
 export const DIFF_LIMIT_DEFAULT = 1_000;
 /** Differences of one reply. */
 export const DIFF_LIMIT_MAX = 10_000;
+/** Bytes of an imported log. */
+export const IMPORT_BYTES_MAX = 268_435_456;
+/** Characters of one line of an imported log. */
+export const IMPORT_LINE_CHARS_MAX = 33_554_432;
+/** Steps of one simulation. */
+export const SIMULATE_STEPS_MAX = 50;
+/** A view is sampled at most once in this time. */
+export const SAMPLE_EVERY_MS = 1_000;
+/** Samples kept of a view. */
+export const SAMPLES_KEPT = 1_000;
+/** Characters of a sampled value; larger ones are not kept. */
+export const SAMPLE_BYTES_MAX = 4_096;

@@ -132,9 +132,12 @@ function newRequestId(): string {
   return `req_${crypto.randomUUID().replaceAll("-", "").slice(0, 20)}`;
 }
 
+/** Responses of the table's routes, which carry an id: asking for their headers would cost. */
+const identified = new WeakSet<Response>();
+
 /** Every response carries an id, also those that no route of the table made. */
 function withRequestId(response: Response): Response {
-  if (response.headers.has("X-Request-Id")) return response;
+  if (identified.has(response) || response.headers.has("X-Request-Id")) return response;
   const headers = new Headers(response.headers);
   headers.set("X-Request-Id", newRequestId());
   return new Response(response.body, { status: response.status, headers });
@@ -166,6 +169,7 @@ function mount(
     }
     const seconds = (performance.now() - started) / 1000;
     metrics.count(route.method, route.path, response.status, seconds);
+    identified.add(response);
     return response;
   });
 }

@@ -177,7 +177,10 @@ export function decideClaim(moment: Moment, acting: Acting, raw: Json): Decision
     });
   }
   const isRenewal = message.claimed_by === acting.agent;
-  const lease = lease_ms ?? (isRenewal ? message.lease_ms : undefined) ?? null;
+  // Work that is done is held without an end.
+  const lease = message.done
+    ? null
+    : lease_ms ?? (isRenewal ? message.lease_ms : undefined) ?? null;
   const change = {
     claimed_by: acting.agent,
     claimed_at: isRenewal ? message.claimed_at ?? iso(now) : iso(now),

@@ -4,7 +4,7 @@
  * parts left out still verifies and nothing can be guessed from it. Pure.
  */
 import { canonical, sha256 } from "./canonical.ts";
-import type { Json, JsonObject, LogRecord, Write } from "./types.ts";
+import type { Json, JsonObject, LogRecord } from "./types.ts";
 
 /** The parts beside the writes, in the order of their index. */
 export const PARTS = ["params", "result", "seen", "signed"] as const;
@@ -52,8 +52,16 @@ export function hashOf(record: Unsealed): string {
 export interface PartRights {
   /** The invoker and admins: every part that is not a write. */
   readonly own: boolean;
-  /** May this write's scope be read? */
-  canRead(write: Write): boolean;
+  /** May this scope be read? */
+  canRead(scope: string): boolean;
+}
+
+/** The scopes that passing inputs are about: their names carry them as `state.<scope>`. */
+function scopesOf(seen: Json, agent: string): string[] {
+  const names = Object.keys(seen as JsonObject).join(" ");
+  return [...names.matchAll(/\bstate\.([^.,()[\]\s]+)/g)].map(([, scope]) =>
+    scope === "self" ? agent : scope!
+  );
 }
 
 /**
@@ -64,14 +72,16 @@ export function shownTo(record: LogRecord, rights: PartRights, proof = false): J
   const shown = openMembers(record);
   const salts: JsonObject = {};
   const writes = record.writes ?? [];
-  const readable = writes.map((write) => rights.canRead(write));
+  const readable = writes.map((write) => rights.canRead(write.scope));
   const partsOpen = rights.own || (writes.length > 0 && readable.every(Boolean));
   PARTS.forEach((name: PartName, index) => {
     const part = record[name];
     if (part === undefined) return;
     const salt = saltOf(record.nonce, index);
-    shown[name] = partsOpen ? part : { hidden: partDigest(salt, part) };
-    if (proof && partsOpen) salts[name] = salt;
+    const isOpen = partsOpen &&
+      (name !== "seen" || scopesOf(part as Json, record.agent).every((scope) => rights.canRead(scope)));
+    shown[name] = isOpen ? part : { hidden: partDigest(salt, part) };
+    if (proof && isOpen) salts[name] = salt;
   });
   if (record.writes) {
     shown["writes"] = writes.map((write, i): Json => {

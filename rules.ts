@@ -15,7 +15,6 @@ import {
   VALUE_BYTES_MAX,
 } from "./limits.ts";
 import { grantsOf, isCustomScope, isPrivateScope } from "./policy.ts";
-import { cellOf, splitCell } from "./room/changes.ts";
 import type { Room } from "./room.ts";
 import type { Json } from "./types.ts";
 

@@ -138,8 +138,12 @@ export async function findLivingLineage(
 }
 
 /** Is a grant good at this origin (RFC 8707)? One without a resource is; asked of every link at each use. */
-export function resourceMatches(grant: { readonly resource: string | null }, origin: string): boolean {
-  return grant.resource === null || grant.resource === origin || grant.resource.startsWith(`${origin}/`);
+export function resourceMatches(
+  grant: { readonly resource: string | null },
+  origin: string,
+): boolean {
+  return grant.resource === null || grant.resource === origin ||
+    grant.resource.startsWith(`${origin}/`);
 }
 
 /** What a refresh answers. */

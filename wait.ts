@@ -4,7 +4,7 @@
  */
 import { heartbeat } from "./agents/presence.ts";
 import { act, type Acting, type Auth } from "./auth.ts";
-import { buildContext, type Context, moveCursors } from "./context.ts";
+import { buildContext, moveCursors } from "./context.ts";
 import type { Parameters } from "./context/query.ts";
 import type { Change, Moment } from "./engine/types.ts";
 import type { Engine } from "./engine.ts";
@@ -12,12 +12,19 @@ import { type HotRoom, type OpenWait, TailDropped } from "./engine/hot.ts";
 import { SyncError } from "./errors.ts";
 import { ROOM_VOLATILE_WAITERS_MAX, ROOM_WAITERS_MAX } from "./limits.ts";
 import type { Elevate, Principal } from "./policy.ts";
-import { cellOf } from "./room/changes.ts";
-import { scopeCell } from "./sight/memos.ts";
 import type { JsonObject, LogRecord, Millis } from "./types.ts";
 import { type Judgement, type WaitGroup, WaitIndex } from "./wait/index.ts";
 import { hasChangedSince, judge, noteLate, noteViews, stalledAgents } from "./wait/judge.ts";
 import { parseWait, type WaitQuery } from "./wait/query.ts";
+import {
+  contextMembers,
+  newestBehind,
+  SharedContexts,
+  type Wakeup,
+  wakeUp,
+  wokenAt,
+  wokenReply,
+} from "./wait/reply.ts";
 
 /** What a wait needs from its door. */
 export interface WaitRequest {
@@ -39,22 +46,9 @@ interface Sleeper {
   readonly startedAt: Millis;
   readonly settle: (outcome: Wakeup) => void;
   generation: number;
+  /** Its condition did not hold at some time since it asked: that it holds now is a change. */
+  wasFalse: boolean;
 }
-
-/** A condition that held, and the room as it was then. */
-interface Woken {
-  readonly kind: "woken";
-  readonly judgement: Judgement;
-  readonly by: LogRecord | undefined;
-  readonly context: Context;
-  readonly hot: HotRoom;
-  readonly seq: number;
-}
-
-type Wakeup =
-  | Woken
-  | { readonly kind: "timeout" | "closing" | "gone" }
-  | { readonly kind: "failed"; readonly error: unknown };
 
 /** The waits of all rooms. */
 export class Waits {
@@ -114,6 +108,7 @@ export class Waits {
         startedAt,
         settle: resolve,
         generation: this.auth.generation,
+        wasFalse: !judgement.holds,
       };
       leave = this.enter(moment, sleeper, judgement);
       return promise;
@@ -220,30 +215,38 @@ export class Waits {
     for (const [hot, { cells, records }] of due) {
       const index = this.#indices.get(hot);
       if (!index || hot.isDead) continue;
-      const moment = this.engine.moment(hot);
-      for (const group of index.affected(cells, records.length > 0)) {
-        this.judgeGroup(moment, index, group, records);
+      const contexts = new SharedContexts(this.engine.moment(hot));
+      // The room stands at its tail, which may be ahead of what is durable.
+      const all = [...records, ...hot.pending.map(({ record }) => record)];
+      for (const group of index.affected(cells, all.length > 0)) {
+        this.judgeGroup(contexts, index, group, all);
       }
     }
   }
 
   private judgeGroup(
-    moment: Moment,
+    contexts: SharedContexts,
     index: WaitIndex<Sleeper>,
     group: WaitGroup<Sleeper>,
     records: readonly LogRecord[],
   ): void {
     const [first] = group.sleepers;
     if (!first) return;
+    const { moment } = contexts;
     const judgement = judge(moment, first.acting, group.program);
     index.update(group, judgement);
     if (group.isVolatile) this.tickVolatile();
-    if (!judgement.holds) return;
+    if (!judgement.holds) {
+      for (const sleeper of group.sleepers) sleeper.wasFalse = true;
+      return;
+    }
     const by = newestBehind(records, group.cells);
     for (const sleeper of [...group.sleepers]) {
       const needsChange = sleeper.query.since !== undefined || group.program === undefined;
-      if (needsChange && !hasChangedSince(moment, sleeper.acting, sleeper.since)) continue;
-      sleeper.settle(wakeUp(moment, sleeper, judgement, by));
+      const isChanged = !needsChange || sleeper.wasFalse ||
+        hasChangedSince(moment, sleeper.acting, sleeper.since);
+      if (!isChanged) continue;
+      sleeper.settle(wakeUp(contexts, sleeper, judgement, by));
     }
   }
 
@@ -254,10 +257,10 @@ export class Waits {
       let isAny = false;
       for (const [hot, index] of this.#indices) {
         if (hot.isDead || index.volatile.size === 0) continue;
-        const moment = this.engine.moment(hot);
+        const contexts = new SharedContexts(this.engine.moment(hot));
         for (const group of [...index.volatile]) {
           isAny = true;
-          this.judgeGroup(moment, index, group, []);
+          this.judgeGroup(contexts, index, group, []);
         }
       }
       if (isAny && !this.#isClosing) this.tickVolatile();
@@ -351,61 +354,6 @@ export class Waits {
       for (const sleeper of [...index.all()]) sleeper.settle({ kind: "closing" });
     }
   }
-}
-
-function wokenAt(
-  moment: Moment,
-  acting: Acting,
-  query: WaitQuery,
-  judgement: Judgement,
-  by: LogRecord | undefined,
-): Woken {
-  const context = buildContext(moment, acting, query.context);
-  return { kind: "woken", judgement, by, context, hot: moment.hot, seq: moment.room.head };
-}
-
-/** A sleeper's wake-up; what goes wrong in making its context is its own failure. */
-function wakeUp(
-  moment: Moment,
-  { acting, query }: Sleeper,
-  judgement: Judgement,
-  by: LogRecord | undefined,
-): Wakeup {
-  try {
-    return wokenAt(moment, acting, query, judgement, by);
-  } catch (error) {
-    return { kind: "failed", error };
-  }
-}
-
-/** The newest record that wrote something the condition reads; else the newest of all. */
-function newestBehind(
-  records: readonly LogRecord[],
-  cells: readonly string[],
-): LogRecord | undefined {
-  const read = new Set(cells);
-  const wrote = ({ writes }: LogRecord): boolean =>
-    (writes ?? []).some(({ scope, key }) =>
-      read.has(cellOf(scope, key)) || read.has(scopeCell(scope))
-    );
-  return records.findLast(wrote) ?? records.at(-1);
-}
-
-function wokenReply({ judgement, by, seq }: Woken, query: WaitQuery, waited: Millis): JsonObject {
-  return {
-    triggered: true,
-    condition: query.condition ?? null,
-    value: judgement.value,
-    seq,
-    waited_ms: waited,
-    ...(by ? { woken_by: { seq: by.seq, agent: by.agent, action: by.action ?? by.kind } } : {}),
-  };
-}
-
-function contextMembers({ body }: Context, query: WaitQuery): JsonObject {
-  if (!query.sections) return { context: body };
-  const { seq: _seq, ...sections } = body;
-  return sections;
 }
 
 function tooManyWaiters(): SyncError {

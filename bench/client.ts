@@ -61,7 +61,9 @@ export class Connection {
 
   /** Sends bytes made by `encodeRequest` and reads the whole answer. */
   async send(bytes: Uint8Array): Promise<Answer> {
-    for (let sent = 0; sent < bytes.length;) sent += await this.socket.write(sent === 0 ? bytes : bytes.subarray(sent));
+    for (let sent = 0; sent < bytes.length;) {
+      sent += await this.socket.write(sent === 0 ? bytes : bytes.subarray(sent));
+    }
     this.#filled = 0;
     let headEnd = -1, whole = Infinity;
     while (this.#filled < whole) {

@@ -72,7 +72,10 @@ async function runWake(job: WakeJob): Promise<WakeResult> {
     const { seq } = jsonOf<{ seq: number }>(await control.ask(job.head));
     const answers = waiters.map(async (connection, i) => {
       const spec: RequestSpec = job.waits[i]!;
-      const { body, status } = await connection.ask({ ...spec, path: spec.path.replaceAll("{seq}", String(seq)) });
+      const { body, status } = await connection.ask({
+        ...spec,
+        path: spec.path.replaceAll("{seq}", String(seq)),
+      });
       const at = performance.now();
       if (status !== 200) throw new Error(new TextDecoder().decode(body));
       return { at, bytes: body.length };
@@ -87,14 +90,24 @@ async function runWake(job: WakeJob): Promise<WakeResult> {
   }
   for (const connection of [control, writer, ...waiters]) connection.close();
   took.sort((a, b) => a - b);
-  return { p50: quantile(took, 0.5), p99: quantile(took, 0.99), bytes: bytes.sum / Math.max(1, took.length) };
+  return {
+    p50: quantile(took, 0.5),
+    p99: quantile(took, 0.99),
+    bytes: bytes.sum / Math.max(1, took.length),
+  };
 }
 
 /** Opens waits and holds them until standard input ends. */
-async function hold(port: number, waits: readonly RequestSpec[], ended: Promise<unknown>): Promise<void> {
+async function hold(
+  port: number,
+  waits: readonly RequestSpec[],
+  ended: Promise<unknown>,
+): Promise<void> {
   const connections: Connection[] = [];
   for (let at = 0; at < waits.length; at += 500) {
-    connections.push(...await Promise.all(waits.slice(at, at + 500).map(() => Connection.open(port))));
+    connections.push(
+      ...await Promise.all(waits.slice(at, at + 500).map(() => Connection.open(port))),
+    );
   }
   let answered = 0;
   connections.forEach((connection, i) => {

@@ -55,7 +55,9 @@ class Group {
 }
 
 /** Opens the floor over a database of its own. */
-export async function openFloor(db: string): Promise<{ fetch: (request: Request) => Response | Promise<Response> }> {
+export async function openFloor(
+  db: string,
+): Promise<{ fetch: (request: Request) => Response | Promise<Response> }> {
   const client = createClient({ url: db, concurrency: 1, timeout: 250 });
   await client.executeMultiple(SCHEMA);
   const tokens = new Map([[hash("sha256", FLOOR_TOKEN, "hex"), "alice"]]);
@@ -83,7 +85,9 @@ export async function openFloor(db: string): Promise<{ fetch: (request: Request)
   const shelves = new Map<number, unknown>();
   app.get("/context/:keys", (c) => {
     const keys = Number(c.req.param("keys"));
-    const agent = tokens.get(hash("sha256", c.req.header("authorization")?.slice("Bearer ".length) ?? "", "hex"));
+    const agent = tokens.get(
+      hash("sha256", c.req.header("authorization")?.slice("Bearer ".length) ?? "", "hex"),
+    );
     if (agent === undefined) return c.json({ error: "invalid_token" }, 401);
     if (!shelves.has(keys)) shelves.set(keys, shelf(keys));
     return c.json(shelves.get(keys) as Record<string, unknown>);

@@ -13,7 +13,10 @@ async function product(): Promise<Deno.ServeHandler<Deno.NetAddr>> {
   const settings: Record<string, string> = { SYNC_DB: db, SYNC_LOG: "off" };
   const addresses = new WeakMap<Request, string>();
   const config = readConfig((name) => settings[name]);
-  const service = await createService({ config, address: (request) => addresses.get(request) ?? "" });
+  const service = await createService({
+    config,
+    address: (request) => addresses.get(request) ?? "",
+  });
   return (request, info) => {
     addresses.set(request, clientAddress(request, info.remoteAddr, config.trustedProxies));
     return service.fetch(request);
@@ -26,7 +29,7 @@ console.log(JSON.stringify({ port: server.addr.port }));
 
 const collect = (globalThis as unknown as { gc?: () => void }).gc;
 for await (const line of Deno.stdin.readable.pipeThrough(new TextDecoderStream())) {
-  if (line.includes("settle")) for (let i = 0; i < 4; i++) collect?.();
+  if (line.includes("settle")) { for (let i = 0; i < 4; i++) collect?.(); }
   const { user, system } = (await import("node:process")).cpuUsage();
   const { heapUsed, rss } = Deno.memoryUsage();
   console.log(JSON.stringify({ heap: heapUsed, rss, cpuMs: (user + system) / 1000 }));

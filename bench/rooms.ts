@@ -16,7 +16,11 @@ export class BenchRoom {
 
   /** Creates a room, joins it as `alice`, and registers a gated increment of `count`. */
   static async create(machine: Machine, id: string): Promise<BenchRoom> {
-    const made = await machine.call<{ token: string }>({ method: "POST", path: "/rooms", body: { id } });
+    const made = await machine.call<{ token: string }>({
+      method: "POST",
+      path: "/rooms",
+      body: { id },
+    });
     const joined = await machine.call<{ token: string }>({
       method: "POST",
       path: `/rooms/${id}/agents`,
@@ -65,7 +69,11 @@ export class BenchRoom {
 
   /** A read of the context as alice; `peek`, so that a read does not change what the next one is. */
   context(query: string): RequestSpec {
-    return { method: "GET", path: `/rooms/${this.id}/context?peek=true&${query}`, token: this.token };
+    return {
+      method: "GET",
+      path: `/rooms/${this.id}/context?peek=true&${query}`,
+      token: this.token,
+    };
   }
 
   /** Fills keys `k0`, `k1`, … with small objects. */
@@ -74,15 +82,24 @@ export class BenchRoom {
     const writes = Math.min(WRITES, keys);
     await this.register({
       id: "fill",
-      writes: Array.from({ length: writes }, (_, i) => ({ key: `k\${params.base}-${i}`, value: one })),
+      writes: Array.from(
+        { length: writes },
+        (_, i) => ({ key: `k\${params.base}-${i}`, value: one }),
+      ),
     });
-    const requests = Array.from({ length: Math.ceil(keys / writes) }, (_, i) => this.invoke("fill", { base: i }));
+    const requests = Array.from(
+      { length: Math.ceil(keys / writes) },
+      (_, i) => this.invoke("fill", { base: i }),
+    );
     await this.run(requests, 8);
   }
 
   /** Sends messages of alice. */
   async talk(messages: number): Promise<void> {
-    const requests = Array.from({ length: messages }, (_, i) => this.invoke("_send_message", { body: `message ${i}` }));
+    const requests = Array.from(
+      { length: messages },
+      (_, i) => this.invoke("_send_message", { body: `message ${i}` }),
+    );
     await this.run(requests, 32);
   }
 
@@ -91,7 +108,11 @@ export class BenchRoom {
     await this.run([this.add], 64, invocations);
   }
 
-  private async run(requests: readonly RequestSpec[], connections: number, count = requests.length): Promise<void> {
+  private async run(
+    requests: readonly RequestSpec[],
+    connections: number,
+    count = requests.length,
+  ): Promise<void> {
     await load({ port: this.machine.port, connections, ms: 600_000, warmupMs: 0, requests, count });
   }
 }

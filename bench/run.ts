@@ -3,7 +3,10 @@
  * same run and prints both. `--save` writes bench/results/<version>.json. `--list` names the rows.
  */
 import { type Figure, HEAD, line, ratioOf } from "./figures.ts";
+import { contextParts, contextSizes, views } from "./rows/context.ts";
+import { cold, growth, manyRooms, memory } from "./rows/history.ts";
 import { invoke } from "./rows/invoke.ts";
+import { idle, sleepers, wakeUp } from "./rows/wait.ts";
 
 /** How long rows measure, in milliseconds, after how long a warm-up. */
 export interface Bench {
@@ -15,6 +18,16 @@ const ROWS: Readonly<Record<string, (bench: Bench) => Promise<Figure[]>>> = {
   invoke1: (bench) => invoke(bench, 1, 0.5),
   invoke8: (bench) => invoke(bench, 8, 0.4),
   invoke64: (bench) => invoke(bench, 64, 0.4),
+  growth,
+  context: contextSizes,
+  parts: contextParts,
+  wake: wakeUp,
+  idle,
+  sleepers,
+  rooms: manyRooms,
+  views,
+  cold,
+  memory,
 };
 
 function option(name: string): string | undefined {
@@ -23,20 +36,27 @@ function option(name: string): string | undefined {
 }
 
 async function save(figures: readonly Figure[]): Promise<void> {
-  const { version } = JSON.parse(await Deno.readTextFile(new URL("../deno.json", import.meta.url))) as {
+  const { version } = JSON.parse(
+    await Deno.readTextFile(new URL("../deno.json", import.meta.url)),
+  ) as {
     version: string;
   };
   const folder = new URL("./results/", import.meta.url);
   await Deno.mkdir(folder, { recursive: true });
   const rows = figures.map((figure) => ({ ...figure, ratio: ratioOf(figure) ?? null }));
-  await Deno.writeTextFile(new URL(`${version}.json`, folder), `${JSON.stringify(rows, null, 2)}\n`);
+  await Deno.writeTextFile(
+    new URL(`${version}.json`, folder),
+    `${JSON.stringify(rows, null, 2)}\n`,
+  );
 }
 
 async function main(): Promise<void> {
   if (option("list") !== undefined) return console.log(Object.keys(ROWS).join("\n"));
   const ms = Number(option("ms") || 4_000);
   const wanted = Deno.args.filter((arg) => !arg.startsWith("--"));
-  for (const name of wanted) if (!Object.hasOwn(ROWS, name)) throw new Error(`no row "${name}"; --list names them`);
+  for (const name of wanted) {
+    if (!Object.hasOwn(ROWS, name)) throw new Error(`no row "${name}"; --list names them`);
+  }
   console.log(HEAD);
   const figures: Figure[] = [];
   for (const [name, run] of Object.entries(ROWS)) {

@@ -40,7 +40,7 @@ export function collectMessages(sight: Sight, query: ContextQuery): MessagesSect
   const simple = !isFiltered && room.gated.size === 0 && since === undefined;
   const visible = simple
     ? places
-    : places.filter(({ seq }) => fits(sight, seq, query) && isMessageThere(sight, seq));
+    : places.filter((place) => fits(sight, place, query) && isMessageThere(sight, place.seq));
   const first = firstOfPage(sight, query, visible, cursor);
   const page = visible.slice(first, first + filter.limit);
   const last = page.at(-1);
@@ -66,8 +66,8 @@ function startsInTime(sight: Sight, start: number, cursor: number): boolean {
     i < places.length && places[i]!.order <= start;
     i++
   ) {
-    const message = sight.room.message(places[i]!.seq)!;
-    if (message.from !== sight.eyes.self && isMessageThere(sight, places[i]!.seq)) return false;
+    const { from, seq } = places[i]!;
+    if (from !== sight.eyes.self && isMessageThere(sight, seq)) return false;
   }
   return true;
 }
@@ -75,7 +75,7 @@ function startsInTime(sight: Sight, start: number, cursor: number): boolean {
 function firstOfPage(
   sight: Sight,
   query: ContextQuery,
-  visible: readonly { readonly order: number; readonly seq: number }[],
+  visible: readonly MessagePlace[],
   cursor: number,
 ): number {
   const { after, limit } = query.messages;
@@ -84,7 +84,7 @@ function firstOfPage(
   const newest = Math.max(0, visible.length - limit);
   if (!sight.scorer.isAgent) return newest;
   for (let i = firstAfter(visible, cursor); i < visible.length; i++) {
-    if (sight.room.message(visible[i]!.seq)!.from !== sight.eyes.self) return Math.min(newest, i);
+    if (visible[i]!.from !== sight.eyes.self) return Math.min(newest, i);
   }
   return newest;
 }
@@ -100,16 +100,17 @@ function firstAfter(visible: readonly { readonly order: number }[], after: numbe
 }
 
 /** May the message have changed, or have come to be there, after record `since`? */
-function mayHaveChanged(sight: Sight, seq: number, message: MessageBody, since: number): boolean {
-  if (sight.room.get("_messages", String(seq))!.touched > since) return true;
+function mayHaveChanged(sight: Sight, place: MessagePlace, since: number): boolean {
+  if (place.touched > since) return true;
   if (sight.room.gated.size === 0) return false;
-  return mayHaveFlipped(sight, "_messages", String(seq), since) ||
-    mayHaveFlipped(sight, "_agents", message.from, since);
+  return mayHaveFlipped(sight, "_messages", String(place.seq), since) ||
+    mayHaveFlipped(sight, "_agents", place.from, since);
 }
 
-function fits(sight: Sight, seq: number, { messages: filter, since }: ContextQuery): boolean {
+function fits(sight: Sight, place: MessagePlace, { messages: filter, since }: ContextQuery): boolean {
+  if (since !== undefined && !mayHaveChanged(sight, place, since)) return false;
+  const { seq } = place;
   const message = sight.room.message(seq)!;
-  if (since !== undefined && !mayHaveChanged(sight, seq, message, since)) return false;
   if (filter.kind !== undefined && message.kind !== filter.kind) return false;
   if (filter.from !== undefined && message.from !== filter.from) return false;
   if (filter.to !== undefined && !message.to?.includes(filter.to)) return false;

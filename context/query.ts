@@ -42,11 +42,36 @@ export interface ContextQuery {
 }
 
 /** Where parameters come from: every value of a name, as text. */
-export type Parameters = (name: string) => readonly string[];
+export interface Parameters {
+  (name: string): readonly string[];
+  /** All of them as one text, where there is one: equal texts are parsed once. */
+  readonly source?: string;
+}
 
 /** Parameters from a query string. */
-export function fromSearch(search: URLSearchParams): Parameters {
-  return (name) => search.getAll(name);
+export function fromSearch(search: URLSearchParams, source: string): Parameters {
+  return Object.assign((name: string) => search.getAll(name), { source });
+}
+
+const PARSED_MAX = 500;
+const SOURCE_LENGTH_MAX = 1_000;
+
+/** What was parsed lately, by its text. Readers of equal text get the same object. */
+export class Parsed<T> {
+  readonly #bySource = new Map<string, T>();
+
+  /** The result for these parameters, parsed when their text is new. */
+  of(get: Parameters, parse: (get: Parameters) => T): T {
+    const { source } = get;
+    if (source === undefined || source.length > SOURCE_LENGTH_MAX) return parse(get);
+    let parsed = this.#bySource.get(source);
+    if (parsed === undefined) {
+      parsed = parse(get);
+      if (this.#bySource.size >= PARSED_MAX) this.#bySource.clear();
+      this.#bySource.set(source, parsed);
+    }
+    return parsed;
+  }
 }
 
 /** Parameters from a JSON object: numbers and booleans as text, lists as several. */
@@ -87,8 +112,14 @@ export const CONTEXT_PARAMETERS = [
   "agent",
 ] as const;
 
+const parsedQueries = new Parsed<ContextQuery>();
+
 /** Parses a context read. Throws `invalid_argument` for a value that makes no sense. */
 export function parseContextQuery(get: Parameters): ContextQuery {
+  return parsedQueries.of(get, parseWhole);
+}
+
+function parseWhole(get: Parameters): ContextQuery {
   const words = (name: string): string[] =>
     get(name).flatMap((text) => text.split(",")).map((word) => word.trim()).filter((word) =>
       word !== ""

@@ -74,11 +74,18 @@ export function collectState(sight: Sight, query: ContextQuery, seen: number): S
   for (const [shownScope, scope] of scopes) {
     const holder = sight.room.scopes.get(scope);
     if (!holder) continue;
-    for (const key of holder.keys()) {
+    const fresh = plainRoom && query.since !== undefined ? holder.changedAfter(query.since) : undefined;
+    if (plainRoom) {
+      total += holder.entries.size;
+      bytes += holder.bytes;
+    }
+    for (const key of fresh ?? holder.keys()) {
       const entry = holder.entries.get(key)!;
-      if (!plainRoom && !sight.isThere(scope, key, entry)) continue;
-      total++;
-      bytes += entry.bytes;
+      if (!plainRoom) {
+        if (!sight.isThere(scope, key, entry)) continue;
+        total++;
+        bytes += entry.bytes;
+      }
       if (query.since !== undefined && !mayHaveChanged(sight, scope, key, entry, query.since)) {
         continue;
       }

@@ -48,7 +48,10 @@ export async function knownOutcome<T>(
     await known.ended;
     if (known.seq === undefined) continue;
     const reply = await store.readReply(hot.room.uid, known.seq);
-    if (reply === undefined) return undefined;
+    if (reply === undefined) {
+      hot.idempotent.delete(idem.key);
+      return undefined;
+    }
     return { reply: JSON.parse(reply) as T, seq: known.seq, replayed: true };
   }
   return undefined;

@@ -47,10 +47,13 @@ function signIn(token: string): void {
   void connect();
 }
 
+let mintedAt = -Infinity;
+
 /** A person's token lasts an hour: while the session does, another is made without a word. */
 effect(() => {
   if (store.link.value !== "expired" || !api.token?.startsWith("tok_")) return;
-  if (document.documentElement.dataset["session"] !== "1") return;
+  if (document.documentElement.dataset["session"] !== "1" || performance.now() - mintedAt < 60_000) return;
+  mintedAt = performance.now();
   api.token = undefined;
   void connect();
 });
@@ -78,3 +81,4 @@ function draw(): void {
 startClock();
 draw();
 void connect();
+if (recall(`demo:${api.room}`) !== undefined) void import("./demo-play.ts").then(({ playHere }) => playHere(api.room, store));

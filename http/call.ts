@@ -42,6 +42,7 @@ export interface Reply {
 export class Call {
   readonly url: URL;
   #principal: Promise<Principal> | undefined;
+  #query: Parameters | undefined;
 
   constructor(
     readonly deps: Deps,
@@ -53,7 +54,7 @@ export class Call {
 
   /** The query's parameters. */
   get query(): Parameters {
-    return fromSearch(this.url.searchParams);
+    return this.#query ??= fromSearch(this.url.searchParams, this.url.search);
   }
 
   /** A path parameter. */

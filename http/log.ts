@@ -1,10 +1,11 @@
 /** Routes about the log: pages, history, verification. */
 import { readHistory, readLogPage } from "../audit.ts";
-import { flag, whole } from "../context/query.ts";
+import { flag, oneOf, whole } from "../context/query.ts";
 import { invalid } from "../errors.ts";
 import { LOG_LIMIT_DEFAULT, LOG_LIMIT_MAX } from "../limits.ts";
 import type { LogFilter } from "../store/rows.ts";
 import { verifyRoom } from "../verify.ts";
+import { exportLog } from "./memory.ts";
 import type { Call, Reply } from "./call.ts";
 import type { Route } from "./routes.ts";
 
@@ -28,6 +29,9 @@ function filterOf(call: Call): LogFilter {
 }
 
 async function log(call: Call): Promise<Reply> {
+  if (oneOf(call.query, "format", ["json", "jsonl"], "json") === "jsonl") {
+    return await exportLog(call);
+  }
   const filter = filterOf(call);
   const proof = flag(call.query, "proof", false);
   // Here `agent` filters; the reader is whoever the token stands for.

@@ -3,9 +3,13 @@ import { auditScope } from "../audit.ts";
 import { parseContextQuery, whole } from "../context/query.ts";
 import { diff } from "../diff.ts";
 import { invalid } from "../errors.ts";
+import { exportLines } from "../export.ts";
 import { fork } from "../fork.ts";
+import { importRoom } from "../import.ts";
 import { DIFF_LIMIT_DEFAULT, DIFF_LIMIT_MAX } from "../limits.ts";
 import { replay } from "../replay.ts";
+import { simulate } from "../simulate.ts";
+import { didDocument } from "../signing.ts";
 import type { JsonObject } from "../types.ts";
 import { type Call, hideExistence, type Reply } from "./call.ts";
 import type { Route } from "./routes.ts";
@@ -57,6 +61,70 @@ async function forkRoom(call: Call): Promise<Reply> {
   }
 }
 
+const WHOLE_LOG = ["after", "limit", "kind", "agent", "actor", "action", "scope", "key"] as const;
+
+async function simulateSteps(call: Call): Promise<Reply> {
+  const { engine, elevate } = call.deps;
+  const principal = await call.principal();
+  const raw = await call.json();
+  try {
+    return await simulate(
+      { engine, principal, room: call.param("id"), agent: call.agent, elevate },
+      raw,
+    );
+  } catch (error) {
+    throw hideExistence(error, principal);
+  }
+}
+
+/** The whole log as JSON Lines, as far as the caller may read it. */
+export async function exportLog(call: Call): Promise<Reply> {
+  for (const name of WHOLE_LOG) {
+    if (call.query(name).length > 0) {
+      throw invalid(name, "format=jsonl exports the whole log, unfiltered");
+    }
+  }
+  const { hot, acting, seq } = await call.look("export", () => undefined, null);
+  const { store, engine, memory } = call.deps;
+  const at = { now: engine.clock.now(), salt: engine.clock.nonce() };
+  const lines = exportLines(store, hot, acting, seq, await memory.signer(), at);
+  const encoder = new TextEncoder();
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      let piece = "";
+      while (piece.length < EXPORT_PIECE) {
+        const { done, value } = await lines.next();
+        if (done) break;
+        piece += value;
+      }
+      if (piece === "") controller.close();
+      else controller.enqueue(encoder.encode(piece));
+    },
+    cancel: async () => void await lines.return(undefined),
+  });
+  const headers = { "Content-Disposition": `attachment; filename="${hot.room.id}.jsonl"` };
+  return { body: null, stream: { type: "application/jsonl; charset=utf-8", body }, seq, headers };
+}
+
+const EXPORT_PIECE = 65_536;
+
+async function importOne(call: Call): Promise<Reply> {
+  const { engine, auth } = call.deps;
+  const [id] = call.query("id");
+  const body = await importRoom({
+    engine,
+    principal: await call.principal(),
+    id,
+    body: call.request.body ?? emptyBody(),
+    forget: () => auth.forget(),
+  });
+  return { status: 201, body };
+}
+
+async function* emptyBody(): AsyncGenerator<Uint8Array> {
+  yield new Uint8Array();
+}
+
 /** The routes. */
 export const MEMORY_ROUTES: readonly Route[] = [
   {
@@ -79,5 +147,29 @@ export const MEMORY_ROUTES: readonly Route[] = [
     verb: "fork",
     summary: "A new room that goes on from this one, after any of its records.",
     handle: forkRoom,
+  },
+  {
+    method: "POST",
+    path: "/rooms/:id/simulate",
+    verb: "simulate",
+    summary: "What some steps would come to, one after the other; nothing is kept.",
+    handle: simulateSteps,
+  },
+  {
+    method: "POST",
+    path: "/rooms/import",
+    verb: "open",
+    summary: "A new room from an admin's export; only what verifies comes in.",
+    handle: importOne,
+  },
+  {
+    method: "GET",
+    path: "/.well-known/did.json",
+    verb: "open",
+    summary: "The server's DID document: the key that its signatures are checked with.",
+    handle: async (call) => {
+      const { publicKey } = await call.deps.memory.signer();
+      return { body: didDocument(call.deps.config.origin, publicKey) };
+    },
   },
 ];

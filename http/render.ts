@@ -1,6 +1,7 @@
 /** Replies and refusals as HTTP. */
 import { SyncError } from "../errors.ts";
 import type { Json, JsonObject } from "../types.ts";
+import { replyText } from "../shared-text.ts";
 import type { Reply } from "./call.ts";
 
 /** The version that `X-Sync-Version` names. */
@@ -44,7 +45,8 @@ const COMMON = {
 
 /** A reply as a response. */
 export function renderReply(reply: Reply, requestId: string, isCompact: boolean): Response {
-  const body = reply.stream?.body ?? JSON.stringify(isCompact ? compact(reply.body) : reply.body);
+  const body = reply.stream?.body ??
+    (isCompact ? JSON.stringify(compact(reply.body)) : replyText(reply.body));
   return new Response(body, {
     status: reply.status ?? 200,
     headers: {

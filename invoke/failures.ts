@@ -1,11 +1,45 @@
-/** Failures of expressions as refusals. */
-import { CelError, CelTooExpensive } from "../cel.ts";
+/** Failures of expressions as refusals, and how much of them their audience may be told. */
+import { CelError, CelTooExpensive, type Program } from "../cel.ts";
 import { SyncError } from "../errors.ts";
+import { canReadScope, isPrivateScope } from "../policy.ts";
+import type { Sight } from "../sight.ts";
 
-/** A failed evaluation as `cel_error` or `cel_too_expensive`; anything else as it is. */
-export function failedExpression(error: unknown, field: string): unknown {
+/** Who is told about an expression. */
+export interface Audience {
+  readonly agent: string;
+  readonly seesAll: boolean;
+}
+
+/**
+ * Does an expression read, with the eyes it has, a private scope that its audience may not? Then
+ * what it came across (computed keys, values in messages) is not the audience's to know.
+ */
+export function readsBeyond(program: Program, { room, eyes }: Sight, audience: Audience): boolean {
+  const isBeyond = (scope: string): boolean =>
+    isPrivateScope(scope) && eyes.canRead(scope) &&
+    !canReadScope(room, audience.agent, audience.seesAll, scope);
+  return program.refs.some(({ root, path: [scope] }) => {
+    if (root !== "state") return false;
+    if (typeof scope !== "string") return [...room.scopes.keys()].some(isBeyond);
+    return scope === "self" ? eyes.own !== undefined && isBeyond(eyes.own) : isBeyond(scope);
+  });
+}
+
+/**
+ * A failed evaluation as `cel_error` or `cel_too_expensive`; anything else as it is. When the
+ * expression reads beyond what the caller may, the refusal does not say over what it failed.
+ */
+export function failedExpression(error: unknown, field: string, isBeyond = false): unknown {
   if (error instanceof CelTooExpensive) return tooExpensive(field);
   if (!(error instanceof CelError)) return error;
+  if (isBeyond) {
+    return new SyncError("cel_error", `The expression in "${field}" fails.`, {
+      field,
+      detail: "it fails over something that the caller may not read",
+      hint: "Whoever registered it can find out why: POST /rooms/:id/eval.",
+      help: "expressions",
+    });
+  }
   return new SyncError("cel_error", `The expression in "${field}" fails: ${error.detail}.`, {
     field,
     detail: error.detail,

@@ -7,10 +7,10 @@ import { mustHoldFence } from "../messages.ts";
 import { canReadScope, isCustomScope, isPrivateScope } from "../policy.ts";
 import { callerEyes, Sight } from "../sight.ts";
 import type { Entry, Json, JsonObject } from "../types.ts";
-import { failedExpression } from "./failures.ts";
+import { failedExpression, readsBeyond } from "./failures.ts";
 import type { InvokeBody } from "./request.ts";
 import { why } from "./why.ts";
-import { mustMatch } from "./writes.ts";
+import { mustMatch } from "./versions.ts";
 
 export function mustBeEnabled({ hot, room, now }: Moment, acting: Acting): void {
   const sight = new Sight(hot, callerEyes(room, acting.agent, acting.seesAll), now);
@@ -97,7 +97,7 @@ export function mustHold(program: Program, field: string, sight: Sight, acting: 
     value = sight.evaluate(program);
   } catch (error) {
     if (!(error instanceof CelError) || error.code !== "missing") {
-      throw failedExpression(error, field);
+      throw failedExpression(error, field, readsBeyond(program, sight, acting));
     }
     missing = error.path ?? error.detail;
   }

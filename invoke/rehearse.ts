@@ -103,7 +103,8 @@ function wouldWake(moment: Moment, acting: Acting, cells: ReadonlySet<string>): 
   return { waits_woken: woken, waits_woken_hidden: hidden };
 }
 
-function isReadableRef(
+/** May the caller read what a wait of `agent` reads by this path? */
+export function isReadableRef(
   room: Room,
   acting: Acting,
   ref: Program["refs"][number],

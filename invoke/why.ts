@@ -13,12 +13,7 @@ import type { Sight } from "../sight.ts";
 import { placeholdersIn } from "../templates.ts";
 import { iso } from "../timers.ts";
 import type { Json, JsonObject } from "../types.ts";
-
-/** Who reads the explanation. */
-export interface Audience {
-  readonly agent: string;
-  readonly seesAll: boolean;
-}
+import { type Audience, readsBeyond } from "./failures.ts";
 
 /** Explains a gate that did not hold, to somebody who may read only so much. */
 export function why(program: Program, sight: Sight, audience: Audience): JsonObject[] {
@@ -29,16 +24,25 @@ export function why(program: Program, sight: Sight, audience: Audience): JsonObj
     if (error instanceof CelError || error instanceof CelTooExpensive) return [];
     throw error;
   }
-  return parts.map((part) => describePart(part, sight, audience));
+  // Where it reads beyond its audience, only what stands in its text is told.
+  const told = readsBeyond(program, sight, audience)
+    ? new Set(program.refs.map(({ root, path }) => [root, ...path].join("\u0000")))
+    : undefined;
+  return parts.map((part) => describePart(part, sight, audience, told));
 }
 
-function describePart(part: Explanation, sight: Sight, audience: Audience): JsonObject {
+function describePart(
+  part: Explanation,
+  sight: Sight,
+  audience: Audience,
+  told: ReadonlySet<string> | undefined,
+): JsonObject {
   const { room } = sight;
-  const hidden = part.operands.some((operand) => !mayRead(room, sight, operand.segments, audience));
   const couldChange = new Set<string>();
   const operands = part.operands.map((operand): JsonObject => {
     const { path, segments } = operand;
     const cell = cellBehind(sight, segments);
+    if (told && !told.has(segments.join("\u0000"))) return { hidden: true };
     if (!mayRead(room, sight, segments, audience)) return { path, hidden: true };
     if (cell) { for (const id of writersOf(room, cell.scope, cell.key)) couldChange.add(id); }
     if (operand.missing) return { path, missing: true };
@@ -55,9 +59,9 @@ function describePart(part: Explanation, sight: Sight, audience: Audience): Json
   });
   return {
     expression: part.expression,
-    value: part.value,
+    value: told && typeof part.value !== "boolean" ? null : part.value,
     operands,
-    ...(part.element === undefined || hidden ? {} : { element: part.element }),
+    ...(part.element === undefined || told ? {} : { element: part.element }),
     could_change: [...couldChange].sort(),
   };
 }

@@ -9,7 +9,7 @@ import { mergePatch, versionOf } from "../canonical.ts";
 import { compile, toJson } from "../cel.ts";
 import { invalid, SyncError } from "../errors.ts";
 import { isKey, isScopeName } from "../input.ts";
-import { canReadScope, grantsOf, isPrivateScope } from "../policy.ts";
+import { grantsOf, isPrivateScope } from "../policy.ts";
 import { asList, cellOf, splitCell } from "../room/changes.ts";
 import type { Room } from "../room.ts";
 import { type Gated, mustFitValue, mustNotCycle, mustStayWithinLimits } from "../rules.ts";
@@ -19,7 +19,6 @@ import { arm, iso, restart } from "../timers.ts";
 import {
   type ActionDefinition,
   type ArmedTimer,
-  type Entry,
   type Json,
   type JsonObject,
   type Millis,
@@ -28,7 +27,8 @@ import {
   type WriteTemplate,
 } from "../types.ts";
 import { helpVersion } from "../help.ts";
-import { failedExpression } from "./failures.ts";
+import { failedExpression, readsBeyond } from "./failures.ts";
+import { mustMatch, shownEntry } from "./versions.ts";
 
 /** What a decision about writes works with. */
 export interface Stage {
@@ -97,16 +97,20 @@ class Plan {
     const life = this.life(template, mode === "value", before, field);
     this.#addedBytes += mustFitValue(value, `${field}.value`);
     if (!before.exists) this.#addedKeys++;
-    this.push({
-      scope,
-      key,
-      op,
-      value: op === "append" || op === "merge" ? operand : value,
-      revision,
-      version: versionOf(value),
-      ...timerMember(op, before.timer, life.timer),
-      ...(life.enabled === undefined ? {} : { enabled: life.enabled }),
-    }, value, life.timer);
+    this.push(
+      {
+        scope,
+        key,
+        op,
+        value: op === "append" || op === "merge" ? operand : value,
+        revision,
+        version: versionOf(value),
+        ...timerMember(op, before.timer, life.timer),
+        ...(life.enabled === undefined ? {} : { enabled: life.enabled }),
+      },
+      value,
+      life.timer,
+    );
   }
 
   private push(write: Write, value: Json | undefined, timer?: ArmedTimer): void {
@@ -193,7 +197,8 @@ class Plan {
       try {
         return toJson(plain(this.stage.sight.evaluate(program)));
       } catch (error) {
-        throw failedExpression(error, `${field}.${name}`);
+        const isBeyond = readsBeyond(program, this.stage.sight, this.stage.acting);
+        throw failedExpression(error, `${field}.${name}`, isBeyond);
       }
     }
     if (mode === "increment") {
@@ -350,50 +355,6 @@ function mustWriteTo(stage: Stage, scope: string, key: string): void {
     key,
     `Neither the action ("${definition.scope}") nor "${acting.agent}" has authority over it.`,
   );
-}
-
-/** A stored entry as a refusal may show it: nothing of what the caller may not see. */
-export function shownEntry(
-  stage: Pick<Stage, "room" | "acting" | "sight">,
-  scope: string,
-  key: string,
-): Json {
-  const entry = stage.room.get(scope, key);
-  if (!entry) return null;
-  const { acting, room } = stage;
-  const mayRead = canReadScope(room, acting.agent, acting.seesAll, scope);
-  if (!mayRead || !stage.sight.isThere(scope, key, entry)) return { hidden: true };
-  return { value: entry.value, revision: entry.revision, version: entry.version };
-}
-
-/** Does an entry fit what the caller has read of it? */
-export function fitsVersion(entry: Entry | undefined, expected: Json): boolean {
-  if (expected === "" || expected === 0 || expected === null) return entry === undefined;
-  if (typeof expected === "string") return entry?.version === expected;
-  if (typeof expected === "number") return entry?.revision === expected;
-  const seq = typeof expected === "object" && !Array.isArray(expected)
-    ? (expected as JsonObject)["seq"]
-    : undefined;
-  return entry !== undefined && entry.seq === seq;
-}
-
-/** Refuses a write on what the caller has not read. Throws `version_conflict`. */
-export function mustMatch(
-  stage: Pick<Stage, "room" | "acting" | "sight">,
-  scope: string,
-  key: string,
-  expected: Json,
-): void {
-  if (fitsVersion(stage.room.get(scope, key), expected)) return;
-  throw new SyncError("version_conflict", `"${scope}.${key}" is not what the caller has read.`, {
-    scope,
-    key,
-    expected,
-    expected_version: expected,
-    current: shownEntry(stage, scope, key),
-    help: "if_version",
-    hint: "Read it again, decide again, and send the version you have read.",
-  });
 }
 
 /** The cooldown that an invocation starts. */

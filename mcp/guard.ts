@@ -9,6 +9,7 @@ import type { Json, JsonObject } from "../types.ts";
 export const RPC = {
   parse: -32700,
   invalidRequest: -32600,
+  invalidParams: -32602,
   internal: -32603,
   refused: -32000,
   sessionNotFound: -32001,
@@ -79,16 +80,17 @@ export function insufficientScope(
 ): Response {
   const own = formatScope(principal.lineage[0]!.words);
   const scope = [...new Set([...own.split(" "), needed])].filter((word) => word !== "").join(" ");
-  const parts = [
-    'error="insufficient_scope"',
-    `scope="${scope}"`,
-    `resource_metadata="${metadataUrl(config)}"`,
-    'error_description="The token does not reach that far"',
-  ];
   const { elevate } = error.facts;
   const way = typeof elevate === "string"
     ? ` Open ${elevate} to allow it, then repeat the call.`
     : "";
+  const parts = [
+    'error="insufficient_scope"',
+    `scope="${scope}"`,
+    `resource_metadata="${metadataUrl(config)}"`,
+    // Clients that show nothing of the body show this.
+    `error_description="The token does not reach that far.${way}"`,
+  ];
   return rpcError(403, RPC.refused, `${error.message}${way}`, {
     id,
     data: { ...error.toJSON(), scope } as Json,

@@ -3,7 +3,7 @@ import { parseJson } from "../canonical.ts";
 import { SyncError } from "../errors.ts";
 import { BODY_BYTES_MAX } from "../limits.ts";
 import type { Json, JsonObject } from "../types.ts";
-import { readRequestBody } from "@modelcontextprotocol/server";
+import { readRequestBody, specTypeSchemas } from "@modelcontextprotocol/server";
 
 /** Messages of one batch (a form that only the oldest revisions have). */
 const BATCH_MAX = 50;
@@ -64,4 +64,28 @@ export function paramsOf(body: Json, method: string): JsonObject | undefined {
   if (body["method"] !== method) return undefined;
   const { params } = body;
   return params !== null && typeof params === "object" && !Array.isArray(params) ? params : {};
+}
+
+/** The parameters that a method takes, where the SDK would call bad ones an internal error. */
+const CHECKED: Readonly<Record<string, keyof typeof specTypeSchemas>> = {
+  "initialize": "InitializeRequest",
+  "prompts/get": "GetPromptRequest",
+  "resources/read": "ReadResourceRequest",
+  "resources/subscribe": "SubscribeRequest",
+  "resources/unsubscribe": "UnsubscribeRequest",
+  "completion/complete": "CompleteRequest",
+};
+
+/** Which parameter of a request, or of one of a batch, is missing or wrong; undefined when none is. */
+export function badParams(body: Json): string | undefined {
+  if (Array.isArray(body)) return body.map(badParams).find((wrong) => wrong !== undefined);
+  if (body === null || typeof body !== "object") return undefined;
+  const method = String(body["method"]);
+  const type = Object.hasOwn(CHECKED, method) ? CHECKED[method] : undefined;
+  if (!type) return undefined;
+  const { issues } = specTypeSchemas[type]["~standard"].validate(body);
+  const [issue] = issues ?? [];
+  if (!issue) return undefined;
+  const path = (issue.path ?? []).map((part) => String(typeof part === "object" ? part.key : part));
+  return `${path.join(".")}: ${issue.message}`;
 }

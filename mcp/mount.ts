@@ -24,7 +24,7 @@ import {
   rpcError,
   unauthorized,
 } from "./guard.ts";
-import { faultOf, idOf, paramsOf, readMessage } from "./message.ts";
+import { badParams, faultOf, idOf, paramsOf, readMessage } from "./message.ts";
 import { makeServer } from "./server.ts";
 import { Sessions } from "./sessions.ts";
 import { TOOLS } from "./tools.ts";
@@ -147,6 +147,10 @@ class Door {
     const fault = faultOf(body);
     if (fault !== undefined) {
       return rpcError(400, RPC.invalidRequest, `Invalid request: ${fault}`, { id: idOf(body) });
+    }
+    const wrong = badParams(body);
+    if (wrong !== undefined) {
+      return rpcError(200, RPC.invalidParams, `Invalid params: ${wrong}`, { id: idOf(body) });
     }
     const { tool, args } = toolCalled(body);
     this.parts.limit(request, tool?.verb ?? "token");

@@ -1,28 +1,24 @@
 /** Prompts: the three ways in that people ask for by name. */
 import type { GetPromptResult, McpServer } from "@modelcontextprotocol/server";
 import { z } from "zod";
-import { listed } from "./schema.ts";
 
 function said(text: string): GetPromptResult {
   return { messages: [{ role: "user", content: { type: "text", text } }] };
 }
 
 /** A prompt's argument as it stands in its text: one line, in quotes of its own. */
-function quoted(value: unknown): string {
-  return JSON.stringify(String(value ?? "").slice(0, 2_000));
+function quoted(value: string): string {
+  return JSON.stringify(value.slice(0, 2_000));
 }
 
-const room = z.string();
+const room = z.string().describe("the room's id");
 
 /** Registers the prompts. */
 export function registerPrompts(server: McpServer): void {
   server.registerPrompt("join_room", {
     title: "Join a room",
     description: "Embody an agent in a room and take part.",
-    argsSchema: listed(z.object({ room, role: z.string().optional() }), "input", {
-      room: "the room's id",
-      role: "the role to fill",
-    }),
+    argsSchema: z.object({ room, role: z.string().optional().describe("the role to fill") }),
   }, ({ room, role }) =>
     said(
       `Join the sync room ${quoted(room)}${role ? ` in the role ${quoted(role)}` : ""}.\n` +
@@ -33,9 +29,9 @@ export function registerPrompts(server: McpServer): void {
   server.registerPrompt("start_room", {
     title: "Start a room for a task",
     description: "Create a room and a vocabulary for a task that several agents share.",
-    argsSchema: listed(z.object({ task: z.string(), agents: z.string().optional() }), "input", {
-      task: "what is to be done",
-      agents: "who takes part, in words",
+    argsSchema: z.object({
+      task: z.string().describe("what is to be done"),
+      agents: z.string().optional().describe("who takes part, in words"),
     }),
   }, ({ task, agents }) =>
     said(
@@ -50,7 +46,7 @@ export function registerPrompts(server: McpServer): void {
   server.registerPrompt("review_vocabulary", {
     title: "Review a room's vocabulary",
     description: "Find actions that are unused, contested, unclear or too wide.",
-    argsSchema: listed(z.object({ room }), "input", { room: "the room's id" }),
+    argsSchema: z.object({ room }),
   }, ({ room }) =>
     said(
       `Review the vocabulary of the sync room ${quoted(room)}.\n` +

@@ -14,6 +14,7 @@ import { LOG_LIMIT_DEFAULT } from "../limits.ts";
 import { listRooms } from "../rooms.ts";
 import type { JsonObject } from "../types.ts";
 import type { McpDeps, ToolCall } from "./call.ts";
+import { roomOfUri } from "./follow.ts";
 import { readContext } from "./tools/reading.ts";
 
 /** Rooms that the resource list names; the rest is reached by the templates. */
@@ -47,8 +48,9 @@ function registerRoomResource(
     list: async (ctx) => ({ resources: await listed(callOf(ctx), part) }),
   });
   const facts = { title: `Room ${part}`, description, mimeType: "application/json" };
-  server.registerResource(`room-${part}`, template, facts, async (uri, variables, ctx) => {
-    const room = decodeURIComponent(String(variables["room"]));
+  server.registerResource(`room-${part}`, template, facts, async (uri, _variables, ctx) => {
+    const room = roomOfUri(uri.href);
+    if (room === undefined) throw new ResourceNotFoundError(uri.href);
     return await shown(uri.href, () => read(callOf(ctx), room));
   });
 }

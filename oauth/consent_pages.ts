@@ -36,7 +36,7 @@ export function clientConsent(
   const isLocal = /^(localhost|127\.|\[::1\])/.test(host);
   const who = markup`<dl>
 <dt>Application</dt><dd>${request.clientName}${
-    request.clientHost ? markup` (${request.clientHost})` : " (it named itself; nobody checked)"
+    request.clientHost ? markup` (${request.clientHost})` : " (it named itself)"
   }</dd>
 <dt>Sends you to</dt><dd><strong>${host}</strong></dd>
 <dt>Asks for</dt><dd>${asked(request.scope, request.isExplicit)}</dd>
@@ -65,7 +65,7 @@ export function deviceConsent(
   const who = markup`<p>Approve only if you started this yourself and it shows the same code:</p>
 <p class="code">${userCode}</p>
 <dl>
-<dt>Device</dt><dd>${row.clientName}</dd>
+<dt>Device</dt><dd>${row.clientName}${row.client === null ? " (it named itself)" : ""}</dd>
 <dt>Asks for</dt><dd>${asked(row.asked, row.explicit)}</dd>
 </dl>`;
   return consent(c, session, {

@@ -206,6 +206,7 @@ export async function devicePage(c: Context, deps: Doors): Promise<Response> {
   if (url.searchParams.has("user_code")) return await consentPage(c, deps);
   const session = await sessionOf(c, deps);
   if (!session) return toSignIn(c, url);
+  if (session.kind === "recovery") return c.redirect("/recover", 303);
   return await show(c, {
     title: "Connect a device",
     session,

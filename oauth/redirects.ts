@@ -87,14 +87,15 @@ export function redirectSource(uri: string): string | undefined {
   return url.host.startsWith("[") ? undefined : url.origin;
 }
 
-/** A redirect URI with parameters added to its query. */
+/** A redirect URI with parameters added to its query; what it had stays as it was written. */
 export function redirectWith(
   uri: string,
   params: Readonly<Record<string, string | undefined>>,
 ): string {
-  const url = new URL(uri);
+  const added = new URLSearchParams();
   for (const [name, value] of Object.entries(params)) {
-    if (value !== undefined) url.searchParams.append(name, value);
+    if (value !== undefined) added.append(name, value);
   }
-  return url.href;
+  const joint = !uri.includes("?") ? "?" : /[?&]$/.test(uri) ? "" : "&";
+  return `${uri}${joint}${added}`;
 }

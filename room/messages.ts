@@ -9,6 +9,10 @@ import type { Entry, MessageBody } from "../types.ts";
 export interface MessagePlace {
   readonly order: number;
   readonly seq: number;
+  readonly from: string;
+  readonly to?: readonly string[];
+  /** The record that last changed how it shows. */
+  readonly touched: number;
 }
 
 /** Messages by the record that showed them. */
@@ -25,8 +29,9 @@ export class MessageIndex {
   /** Follows an entry's replacement. */
   replace(seq: number, old: Entry | undefined, next: Entry | undefined): void {
     const was = old && placeOf(seq, old), is = next && placeOf(seq, next);
-    if (was?.order !== is?.order) {
-      if (was) this.remove(was);
+    if (was && was.order === is?.order) this.#places[this.indexOf(was)] = is;
+    else {
+      if (was) this.#places.splice(this.indexOf(was), 1);
       if (is) this.insert(is);
     }
     if (is && isOpenTask(next!)) this.openTasks.add(seq);
@@ -50,16 +55,19 @@ export class MessageIndex {
     else this.#places.splice(at, 0, place);
   }
 
-  private remove(place: MessagePlace): void {
+  /** Where a place is that is there. */
+  private indexOf(place: MessagePlace): number {
     let at = this.firstAfter(place.order - 1);
-    while (this.#places[at] && this.#places[at]!.seq !== place.seq) at++;
-    if (this.#places[at]) this.#places.splice(at, 1);
+    while (this.#places[at]!.seq !== place.seq) at++;
+    return at;
   }
 }
 
 function placeOf(seq: number, entry: Entry): MessagePlace | undefined {
   if (isDormant(entry.timer)) return undefined;
-  return { order: entry.shown ?? seq, seq };
+  const { from, to } = entry.value as unknown as MessageBody;
+  const { shown, touched } = entry;
+  return { order: shown ?? seq, seq, from, touched, ...(to === undefined ? {} : { to }) };
 }
 
 function isOpenTask(entry: Entry): boolean {

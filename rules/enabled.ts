@@ -52,6 +52,9 @@ class EnabledGraph {
   /** Gated things after the write, by scope. */
   readonly #gated = new Map<string, Set<string>>();
   readonly #depths = new Map<string, number>();
+  readonly #order = new Map<string, number>();
+  readonly #stack: string[] = [];
+  #circle: string[] | undefined;
 
   constructor(private readonly room: Room, writes: readonly Gated[]) {
     this.#written = new Map(writes.map((write) => [cellOf(write.scope, write.key), write]));
@@ -64,44 +67,61 @@ class EnabledGraph {
     }
   }
 
-  /** A circle, if there is one, and else the longest way from one thing to the next. */
+  /** A circle with a gated thing in it, if there is one, and the longest way things build up. */
   search(): { path?: string[]; depth: number } {
-    let depth = 0;
-    if (this.#gated.size === 0 && this.viewCount() === 0) return { depth };
     const starts = [...this.#written.keys()];
-    for (const [scope, keys] of this.#gated) for (const key of keys) starts.push(cellOf(scope, key));
+    for (const [scope, keys] of this.#gated) {
+      for (const key of keys) starts.push(cellOf(scope, key));
+    }
+    let depth = 0;
     for (const start of starts) {
-      const path = this.walk(start, []);
-      if (path) return { path, depth };
+      if (!this.#order.has(start)) this.visit(start, 0);
+      if (this.#circle) return { path: this.#circle, depth };
       depth = Math.max(depth, this.#depths.get(start) ?? 0);
     }
     return { depth };
   }
 
-  /** Follows what a thing reads; the circle it runs into, if any. */
-  private walk(cell: string, above: string[]): string[] | undefined {
-    if (this.#depths.has(cell)) return undefined;
-    const at = above.indexOf(cell);
-    if (at >= 0) return [...above.slice(at), cell];
+  /** Tarjan's walk: things that reach each other come off the stack together. */
+  private visit(cell: string, level: number): number {
+    const order = this.#order.size;
+    this.#order.set(cell, order);
     // Deeper than is allowed anyway: what lies below need not be known.
-    if (above.length > 2 * ENABLED_DEPTH_MAX) {
-      this.#depths.set(cell, 0);
-      return undefined;
-    }
-    above.push(cell);
-    let depth = 0;
-    for (const next of this.readsOf(cell)) {
-      const circle = this.walk(next, above);
-      if (circle) return circle;
+    const reads = level > 2 * ENABLED_DEPTH_MAX ? new Set<string>() : this.readsOf(cell);
+    let low = order, depth = 0;
+    const place = this.#stack.push(cell) - 1;
+    for (const next of reads) {
+      const known = this.#order.get(next);
+      if (known === undefined) low = Math.min(low, this.visit(next, level + 1));
+      else if (this.#stack.includes(next)) low = Math.min(low, known);
       depth = Math.max(depth, 1 + (this.#depths.get(next) ?? 0));
     }
-    above.pop();
     this.#depths.set(cell, depth);
-    return undefined;
+    if (low === order) {
+      const together = this.#stack.splice(place);
+      const gated = together.find((c) => this.enabledOf(...splitCell(c)) !== undefined);
+      if (gated !== undefined) this.#circle ??= this.circleOf(gated, new Set(together));
+    }
+    return low;
   }
 
-  private viewCount(): number {
-    return this.room.scopes.get("_views")?.entries.size ?? 0;
+  /** The shortest way from a thing back to itself among things that reach each other. */
+  private circleOf(start: string, among: ReadonlySet<string>): string[] | undefined {
+    const from = new Map<string, string>();
+    const queue = [start];
+    for (let cell = queue.shift(); cell !== undefined; cell = queue.shift()) {
+      for (const next of this.readsOf(cell)) {
+        if (next === start) {
+          const path = [start];
+          for (let at = cell; at !== start; at = from.get(at)!) path.unshift(at);
+          return [start, ...path];
+        }
+        if (!among.has(next) || from.has(next)) continue;
+        from.set(next, cell);
+        queue.push(next);
+      }
+    }
+    return undefined;
   }
 
   private enabledOf(scope: string, key: string): string | undefined {
@@ -115,7 +135,9 @@ class EnabledGraph {
 
   private keysOf(scope: string): Set<string> {
     const keys = new Set(this.room.scopes.get(scope)?.keys() ?? []);
-    for (const written of this.#written.values()) if (written.scope === scope) keys.add(written.key);
+    for (const written of this.#written.values()) {
+      if (written.scope === scope) keys.add(written.key);
+    }
     return keys;
   }
 
@@ -148,8 +170,9 @@ class EnabledGraph {
 
   private collect(program: Program | undefined, own: string, reads: Set<string>): void {
     for (const { root, path: [first, second] } of program?.refs ?? []) {
-      if (root === "state") this.addState(first === "self" ? own : first ?? null, second ?? null, reads);
-      else if (root === "views") this.addViews(first ?? null, reads);
+      if (root === "state") {
+        this.addState(first === "self" ? own : first ?? null, second ?? null, reads);
+      } else if (root === "views") this.addViews(first ?? null, reads);
       else if (root === "agents") this.addGated("_agents", first ?? null, reads);
       else if (root === "actions") this.addActions(first ?? null, reads);
       else if (root === "messages") {
@@ -162,7 +185,7 @@ class EnabledGraph {
 
   private addGated(scope: string, key: string | null, reads: Set<string>): void {
     const keys = this.#gated.get(scope);
-    if (key === null) for (const k of keys ?? []) reads.add(cellOf(scope, k));
+    if (key === null) { for (const k of keys ?? []) reads.add(cellOf(scope, k)); }
     else if (keys?.has(key)) reads.add(cellOf(scope, key));
   }
 
@@ -187,7 +210,8 @@ class EnabledGraph {
   private addActions(id: string | null, reads: Set<string>): void {
     this.addGated("_actions", id, reads);
     for (const action of id === null ? this.keysOf("_actions") : [id]) {
-      const owner = (this.valueOf("_actions", action) as unknown as ActionDefinition | undefined)?.scope;
+      const owner = (this.valueOf("_actions", action) as unknown as ActionDefinition | undefined)
+        ?.scope;
       if (owner !== undefined && isPrivateScope(owner)) this.addGated("_agents", owner, reads);
     }
   }

@@ -258,7 +258,10 @@ function agentMap(sight: Sight, id: string, entry: Entry, path: string): CelMap 
     role: () => agent.role,
     status: passing("status", () => waiting() === null ? status() : "waiting"),
     waiting_on: passing("waiting_on", waiting),
-    last_heartbeat: passing("last_heartbeat", () => isPast ? null : iso(presence?.lastHeartbeat ?? entry.updatedAt)),
+    last_heartbeat: passing(
+      "last_heartbeat",
+      () => isPast ? null : iso(presence?.lastHeartbeat ?? entry.updatedAt),
+    ),
     actor: () => agent.actor,
     substrate: () => agent.substrate as Value | undefined,
     meta: () => agent.meta as Value | undefined,

@@ -101,7 +101,7 @@ export class Memos {
       const at = cell.indexOf("\u0000");
       if (at >= 0) add(cell.slice(0, at + 1));
     }
-    if (isRecord) for (const cell of ["head", "scopes"]) add(cell);
+    if (isRecord) { for (const cell of ["head", "scopes"]) add(cell); }
     for (let cell = queue.pop(); cell !== undefined; cell = queue.pop()) {
       for (const key of [...this.#dependents.get(cell) ?? []]) {
         this.drop(key);

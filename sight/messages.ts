@@ -37,11 +37,10 @@ export function messageCounts(sight: Sight): MessageCounts {
   let unread = 0, directed = 0;
   const cursor = sight.live.presence.get(eyes.self)?.read ?? 0;
   for (let i = room.messages.firstAfter(cursor); i < places.length; i++) {
-    const { seq } = places[i]!;
-    const message = room.message(seq)!;
-    if (message.from === eyes.self || (someHidden && !isMessageThere(sight, seq))) continue;
+    const { seq, from, to } = places[i]!;
+    if (from === eyes.self || (someHidden && !isMessageThere(sight, seq))) continue;
     unread++;
-    if (message.to?.includes(eyes.self)) directed++;
+    if (to?.includes(eyes.self)) directed++;
   }
   return { count, unread, directed_unread: directed };
 }

@@ -343,7 +343,8 @@ export async function sweepExpired(store: Store, now: Millis, keepCodesMs: numbe
     gone("challenge", now),
     gone("session", now),
     gone("used_request", now),
-    gone("device_code", now - keepCodesMs),
+    // Kept for a day, so that a device that asks too late hears why.
+    gone("device_code", now - 86_400_000),
     // A used code is kept as long as its family may live, so that a late replay still revokes it.
     gone("oauth_code", now - keepCodesMs),
     gone("token_secret", now - keepCodesMs),

@@ -209,3 +209,15 @@ export async function cutLog(store: Store, room: string, seq: number, base: Json
     { sql: "DELETE FROM snapshot_part WHERE room = :room AND seq < :seq", args },
   ]);
 }
+
+/** The key that the server signs logs with; the first proposal is kept. */
+export async function keepSigningKey(store: Store, proposal: string): Promise<string> {
+  const results = await store.run([
+    {
+      sql: "INSERT OR IGNORE INTO server_key (name, value) VALUES ('ed25519', :proposal)",
+      args: { proposal },
+    },
+    { sql: "SELECT value FROM server_key WHERE name = 'ed25519'", args: {} },
+  ]);
+  return String(results[1]![0]!["value"]);
+}

@@ -7,6 +7,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { firstDifference } from "../audit.ts";
+import { sha256 } from "../canonical.ts";
 import { readConfig } from "../config.ts";
 import { hotFromRows } from "../engine/rows.ts";
 import { type Clock, SYSTEM_CLOCK } from "../engine/types.ts";
@@ -49,7 +50,7 @@ export class ManualClock implements Clock {
   }
 
   nonce(): string {
-    return (this.#count++).toString(16).padStart(32, "0");
+    return sha256(String(this.#count++)).slice(0, 32);
   }
 
   /** Goes on by `ms`, running on the way what falls due, in order; gives the event loop its turns. */
@@ -116,7 +117,7 @@ export async function send(
   const init: RequestInit = { method, headers, ...(ask.signal ? { signal: ask.signal } : {}) };
   const response = await fetch(new Request(url, body === undefined ? init : { ...init, body }));
   const text = await response.text();
-  const isJson = (response.headers.get("Content-Type") ?? "").includes("json");
+  const isJson = /\bjson\b/.test(response.headers.get("Content-Type") ?? "");
   return {
     status: response.status,
     text,

@@ -192,11 +192,11 @@ Deno.test("A binding made before an agent came is no key to somebody else's agen
   const trap = (await mint(bob, "rooms:r:agent:scout")).token;
   const joined = await site.ask("/rooms/r/agents", {
     token,
-    json: { id: "scout", state: { secret: 42 } },
+    json: { id: "scout", state: { secret: "the-hidden-word" } },
   });
   assert.equal(joined.status, 201, joined.text);
   const peek = await site.ask("/rooms/r/context", { token: trap });
-  assert.equal(peek.text.includes("42"), false, "its private scope stays private");
+  assert.equal(peek.text.includes("the-hidden-word"), false, "its private scope stays private");
   const forged = await site.ask("/rooms/r/actions/_send_message/invoke", {
     token: trap,
     json: { params: { body: "x" } },

@@ -1,7 +1,7 @@
 /** Clients named by URL: how their document is fetched, and what it must say. */
 import assert from "node:assert/strict";
 import { documentFault, fetchDocument, isPublicAddress } from "../oauth/documents.ts";
-import { meetsRedirect } from "../oauth/redirects.ts";
+import { meetsRedirect, redirectWith } from "../oauth/redirects.ts";
 import { ORIGIN, signedIn, type World } from "./identity_world.ts";
 
 /** A self-signed certificate for localhost, good for a hundred years; it guards nothing. */
@@ -146,6 +146,19 @@ Deno.test("A redirect meets a registered one exactly, save for a loopback port",
   for (const [registered, given, meets] of table) {
     assert.equal(meetsRedirect(registered, given), meets, given);
   }
+});
+
+Deno.test("Parameters join a redirect without touching what it had", () => {
+  const params = { code: "a b", state: undefined, iss: "http://x" };
+  const added = "code=a+b&iss=http%3A%2F%2Fx";
+  const table: [string, string][] = [
+    ["https://a.example/cb", `https://a.example/cb?${added}`],
+    ["https://a.example", `https://a.example?${added}`],
+    ["https://a.example/cb?q=a%20b", `https://a.example/cb?q=a%20b&${added}`],
+    ["https://a.example/cb?", `https://a.example/cb?${added}`],
+    ["app:/cb?x=1&", `app:/cb?x=1&${added}`],
+  ];
+  for (const [uri, wanted] of table) assert.equal(redirectWith(uri, params), wanted);
 });
 
 const ID = "https://app.example/client.json";

@@ -350,7 +350,6 @@ Deno.test("Joining: who may, and the token that comes of it works as the agent",
 
 Deno.test("Tokens that come of a grant follow it: narrowing, roles and revocation reach them at once", async (t) => {
   const { on, close } = await makeWorld();
-  const { store, deps } = on.service;
   const coll = await userToken(on, "coll", "rooms:R:write");
   const { body: { token: child } } = await on.call("POST", "/rooms/R/agents", {
     token: coll,
@@ -381,7 +380,6 @@ Deno.test("Tokens that come of a grant follow it: narrowing, roles and revocatio
     assert.ok([401, 404].includes(await reads()));
     assert.ok([401, 404].includes(await writes()));
   });
-  void store, void deps;
   await close();
 });
 

@@ -90,9 +90,7 @@ export function stalledAgents(
     const last = presence?.lastHeartbeat ?? 0;
     if (now - last > AGENT_SILENT_MS && !hot.waits.has(id)) continue;
     if (id === self && isVolatile) return null;
-    const waitingOn = id === self
-      ? query.condition ?? "any change"
-      : openCondition(hot, id, now);
+    const waitingOn = id === self ? query.condition ?? "any change" : openCondition(hot, id, now);
     if (waitingOn === undefined) return null;
     agents.push({ agent: id, waiting_on: waitingOn });
   }

@@ -4,6 +4,7 @@ import {
   type ContextQuery,
   type Parameters,
   parseContextQuery,
+  Parsed,
   type Section,
   SECTIONS,
   whole,
@@ -23,7 +24,14 @@ export interface WaitQuery {
   readonly context: ContextQuery;
 }
 
+const parsedWaits = new Parsed<WaitQuery>();
+
+/** Parses a wait. Throws `invalid_cel` and `invalid_argument`. */
 export function parseWait(get: Parameters): WaitQuery {
+  return parsedWaits.of(get, parseWhole);
+}
+
+function parseWhole(get: Parameters): WaitQuery {
   const [condition] = get("condition");
   const isGiven = condition !== undefined && condition !== "";
   const program = isGiven

@@ -17,10 +17,18 @@ export async function invoke(bench: Bench, connections: number, share: number): 
   const machine = await Machine.start("product");
   const room = await BenchRoom.create(machine, "one");
   const before = await countIn(machine, room);
-  const result = await load({ port: machine.port, connections, ms, warmupMs, requests: [room.add] });
+  const result = await load({
+    port: machine.port,
+    connections,
+    ms,
+    warmupMs,
+    requests: [room.add],
+  });
   const after = await countIn(machine, room);
   await machine.stop();
-  if (after - before < result.done) throw new Error(`${result.done} answered, ${after - before} counted`);
+  if (after - before < result.done) {
+    throw new Error(`${result.done} answered, ${after - before} counted`);
+  }
   const rates = { product: result.rate, reference: least.rate, against: "floor" };
   return [atLeast(`gated durable increment, ${connections} connection(s)`, rates, share)];
 }

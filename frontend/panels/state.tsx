@@ -68,7 +68,7 @@ function NoState({ isFiltered }: { readonly isFiltered: boolean }) {
 /** Keys in order: sorted anew at most four times a second, and not at all while the reader is in it. */
 function useOrder(store: RoomStore, filter: string, scope: string, sort: Sort, isHeld: boolean): readonly string[] {
   const version = store.stateVersion.value;
-  const kept = useRef<{ order: readonly string[]; at: number; by: string; version: number }>();
+  const kept = useRef<{ order: readonly string[]; at: number; by: string; version: number } | undefined>(undefined);
   const by = `${filter}\u0000${scope}\u0000${sort}`;
   const tick = useSignal(0);
   const known = kept.current;
