@@ -103,6 +103,7 @@ export function accessTo(principal: Principal, room: Room | undefined, id: strin
   }
   let reach: Reach = { level: ROLE_LEVEL[role] };
   for (const link of principal.lineage) reach = minReach(reach, reachOf(link, room));
+  if (!mayBeBound(principal, room, role, reach)) reach = { level: readAtMost(reach.level) };
   return {
     level: reach.level,
     ...(reach.agent === undefined ? {} : { bound: reach.agent }),
@@ -112,6 +113,23 @@ export function accessTo(principal: Principal, room: Room | undefined, id: strin
     canWiden: grant.kind === "tok",
     principal,
   };
+}
+
+/**
+ * Is a binding worth anything? An agent's own token is; a scope that was asked for is, for an agent
+ * of the user's, for one that has not come yet, and in a room of the user's own.
+ */
+function mayBeBound(principal: Principal, room: Room, role: Role, reach: Reach): boolean {
+  if (reach.agent === undefined || role === "owner") return true;
+  const isIssued = principal.lineage.some((link) =>
+    link.kind === "as" && link.room === room.uid && link.agent === reach.agent
+  );
+  const known = room.agent(reach.agent);
+  return isIssued || known === undefined || known.owner === principal.user!.id;
+}
+
+function readAtMost(level: Level): Level {
+  return level > LEVEL.read ? LEVEL.read : level;
 }
 
 function reachOf(link: Principal["lineage"][number], room: Room): Reach {

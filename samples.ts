@@ -7,7 +7,11 @@ import type { HotRoom } from "./engine/hot.ts";
 import type { Change } from "./engine/types.ts";
 import { SyncError } from "./errors.ts";
 import { SAMPLE_BYTES_MAX, SAMPLE_EVERY_MS, SAMPLES_KEPT } from "./limits.ts";
+import { cellOf } from "./room/changes.ts";
 import { callerEyes, Sight, Tracker } from "./sight.ts";
+import { scopeCell } from "./sight/memos.ts";
+import { programOf } from "./sight/programs.ts";
+import { breathe } from "./snapshots.ts";
 import type { Store } from "./store.ts";
 import { insertSamples, listSamples, type SampleRow } from "./store/samples.ts";
 import { iso } from "./timers.ts";
@@ -25,7 +29,7 @@ interface Watched {
 /** A room's views and the one alarm that is set for them. */
 interface WatchedRoom {
   readonly views: Map<string, Watched>;
-  isArmed: boolean;
+  cancel: (() => void) | undefined;
 }
 
 /** Takes samples as rooms change. */
@@ -47,7 +51,7 @@ export class Sampler {
     const ids = renderedViews(hot);
     let watched = this.#rooms.get(hot);
     if (ids.length === 0 && !watched) return;
-    if (!watched) this.#rooms.set(hot, watched = { views: new Map(), isArmed: false });
+    if (!watched) this.#rooms.set(hot, watched = { views: new Map(), cancel: undefined });
     for (const id of watched.views.keys()) if (!ids.includes(id)) watched.views.delete(id);
     let soonest = Infinity;
     const now = this.engine.clock.now();
@@ -61,10 +65,9 @@ export class Sampler {
   }
 
   private arm(hot: HotRoom, watched: WatchedRoom, ms: Millis): void {
-    if (watched.isArmed || this.engine.isClosing) return;
-    watched.isArmed = true;
-    this.engine.clock.after(ms, () => {
-      watched.isArmed = false;
+    if (watched.cancel || this.engine.isClosing) return;
+    watched.cancel = this.engine.clock.after(ms, () => {
+      watched.cancel = undefined;
       if (!hot.isDead && !this.engine.isClosing) this.take(hot, watched);
     });
   }
@@ -93,12 +96,20 @@ export class Sampler {
   private sample(hot: HotRoom, id: string, view: Watched, now: Millis): void {
     const tracker = new Tracker();
     const result = new Sight(hot, callerEyes(hot.room, "", false), now, tracker).view(id);
-    // A view that was kept tells its change by its own name, a volatile one by what it read.
-    view.cells = tracker.cells;
+    // A view that is kept tells of its change by its name, a volatile one by what it reads.
+    view.cells = tracker.isVolatile ? readCells(hot, id) : tracker.cells;
     if (!result || result.error) return;
     const value = JSON.stringify(result.value);
     if (value.length > SAMPLE_BYTES_MAX) return;
     this.#rows.push({ room: hot.room.uid, view: id, seq: hot.room.head, ts: hot.room.ts, value });
+  }
+
+  /** Takes no more, and writes what was taken. */
+  async close(): Promise<void> {
+    for (const watched of this.#rooms.values()) watched.cancel?.();
+    this.#rooms.clear();
+    while (this.#isFlushing) await breathe();
+    await this.flush();
   }
 
   /** Writes what was taken. */
@@ -125,26 +136,36 @@ function isTouched(cells: ReadonlySet<string>, changed: ReadonlySet<string>): bo
   return false;
 }
 
+/** The cells that a view reads by its text; `head` for what any record may change. */
+function readCells({ room }: HotRoom, id: string): Set<string> {
+  const { expr, scope: owner } = room.view(id)!;
+  const cells = new Set([cellOf("_views", id)]);
+  for (const { root, path: [first, key] } of programOf(expr, "view").refs) {
+    const scope = first === "self" ? owner : first;
+    if (root === "now" || root === "self" || root === "room") continue;
+    if (root !== "state" || typeof scope !== "string") cells.add("head");
+    else cells.add(typeof key === "string" ? cellOf(scope, key) : scopeCell(scope));
+  }
+  return cells;
+}
+
 function renderedViews({ room }: HotRoom): string[] {
   const ids = room.scopes.get("_views")?.keys() ?? [];
   return ids.filter((id) => room.view(id)?.render !== undefined);
 }
 
-/** A view's samples, oldest first, as a reader may have them. Throws `view_not_found`. */
+/** The newest samples of a view, oldest first. */
 export async function showSamples(
   store: Store,
   uid: string,
   view: string,
-  query: { readonly after: number | undefined; readonly limit: number },
+  limit: number,
 ): Promise<JsonObject> {
-  const { samples, total } = await listSamples(store, uid, view, query.after ?? 0, query.limit);
-  const isMore = query.after === undefined ? false : samples.length < total;
-  const last = samples.at(-1);
+  const { samples, total } = await listSamples(store, uid, view, limit);
   return {
     view,
     samples: samples.map(({ seq, ts, value }) => ({ seq, ts: iso(ts), value: JSON.parse(value) })),
     total,
     returned: samples.length,
-    ...(isMore && last ? { next_after: last.seq } : {}),
   };
 }

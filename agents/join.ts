@@ -12,6 +12,7 @@ import {
   type Access,
   accessTo,
   authenticationRequired,
+  type Elevate,
   mustReach,
   type Principal,
 } from "../policy.ts";
@@ -95,12 +96,13 @@ export async function join(
   principal: Principal,
   roomId: string,
   raw: Json,
+  elevate?: Elevate,
 ): Promise<Joined> {
   const body = parseBody(joinBody, raw, { example: JOIN_EXAMPLE });
   const chance = engine.clock.nonce();
   const { reply } = await engine.submit(
     roomId,
-    (moment) => decideJoin(engine, moment, principal, body, chance),
+    (moment) => decideJoin(engine, moment, principal, body, chance, elevate),
   );
   return reply;
 }
@@ -111,8 +113,9 @@ function decideJoin(
   principal: Principal,
   body: z.output<typeof joinBody>,
   chance: string,
+  elevate: Elevate | undefined,
 ): Decision<Joined> {
-  const access = joinAccess(principal, room);
+  const access = joinAccess(principal, room, elevate);
   const id = body.id ??
     (access.bound !== undefined ? access.bound : drawId(body, principal, room, chance));
   const known = room.agent(id);
@@ -175,7 +178,7 @@ function decideJoin(
 }
 
 /** What a caller may do about joining: an open room takes anybody. */
-function joinAccess(principal: Principal, room: Room): Access {
+function joinAccess(principal: Principal, room: Room, elevate: Elevate | undefined): Access {
   const [grant] = principal.lineage;
   const open = {
     level: LEVEL.write,
@@ -188,10 +191,15 @@ function joinAccess(principal: Principal, room: Room): Access {
     if (room.settings.join === "open") return open;
     throw authenticationRequired();
   }
-  return accessForJoin(principal, room, open);
+  return accessForJoin(principal, room, open, elevate);
 }
 
-function accessForJoin(principal: Principal, room: Room, open: Access): Access {
+function accessForJoin(
+  principal: Principal,
+  room: Room,
+  open: Access,
+  elevate: Elevate | undefined,
+): Access {
   let access: Access;
   try {
     access = accessTo(principal, room, room.id);
@@ -203,7 +211,7 @@ function accessForJoin(principal: Principal, room: Room, open: Access): Access {
   }
   if (access.level >= LEVEL.write) return access;
   if (room.settings.join === "open" && !access.role && access.principal.user) return open;
-  mustReach(access, "action.invoke", room);
+  mustReach(access, "action.invoke", room, elevate);
   return access;
 }
 

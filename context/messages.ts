@@ -1,4 +1,5 @@
 /** The messages section: a page without loss, and how far it moves the reader's cursor. */
+import type { MessagePlace } from "../room/messages.ts";
 import type { Sight } from "../sight.ts";
 import { isMessageThere, isOpenFor, messageCounts } from "../sight/messages.ts";
 import { iso } from "../timers.ts";
@@ -107,7 +108,11 @@ function mayHaveChanged(sight: Sight, place: MessagePlace, since: number): boole
     mayHaveFlipped(sight, "_agents", place.from, since);
 }
 
-function fits(sight: Sight, place: MessagePlace, { messages: filter, since }: ContextQuery): boolean {
+function fits(
+  sight: Sight,
+  place: MessagePlace,
+  { messages: filter, since }: ContextQuery,
+): boolean {
   if (since !== undefined && !mayHaveChanged(sight, place, since)) return false;
   const { seq } = place;
   const message = sight.room.message(seq)!;

@@ -74,7 +74,9 @@ export function collectState(sight: Sight, query: ContextQuery, seen: number): S
   for (const [shownScope, scope] of scopes) {
     const holder = sight.room.scopes.get(scope);
     if (!holder) continue;
-    const fresh = plainRoom && query.since !== undefined ? holder.changedAfter(query.since) : undefined;
+    const fresh = plainRoom && query.since !== undefined
+      ? holder.changedAfter(query.since)
+      : undefined;
     if (plainRoom) {
       total += holder.entries.size;
       bytes += holder.bytes;

@@ -35,10 +35,10 @@ async function submit(
 
 async function joinRoom(call: Call): Promise<Reply> {
   const principal = await call.principal();
-  const { engine, auth } = call.deps;
+  const { engine, auth, elevate } = call.deps;
   const body = await call.json();
   try {
-    const joined = await join(engine, principal, call.param("id"), body);
+    const joined = await join(engine, principal, call.param("id"), body, elevate);
     auth.forget();
     return { status: 201, body: joined as unknown as Json };
   } catch (error) {

@@ -6,8 +6,10 @@ import { invalid } from "../errors.ts";
 import { exportLines } from "../export.ts";
 import { fork } from "../fork.ts";
 import { importRoom } from "../import.ts";
-import { DIFF_LIMIT_DEFAULT, DIFF_LIMIT_MAX } from "../limits.ts";
+import { DIFF_LIMIT_DEFAULT, DIFF_LIMIT_MAX, SAMPLES_KEPT } from "../limits.ts";
 import { replay } from "../replay.ts";
+import { showSamples } from "../samples.ts";
+import { callerEyes, Sight } from "../sight.ts";
 import { simulate } from "../simulate.ts";
 import { didDocument } from "../signing.ts";
 import type { JsonObject } from "../types.ts";
@@ -75,6 +77,18 @@ async function simulateSteps(call: Call): Promise<Reply> {
   } catch (error) {
     throw hideExistence(error, principal);
   }
+}
+
+async function samples(call: Call): Promise<Reply> {
+  const { store, memory } = call.deps;
+  const id = call.param("view");
+  const limit = whole(call.query, "limit", 1, SAMPLES_KEPT) ?? SAMPLES_KEPT;
+  const { hot, seq } = await call.look("samples.read", ({ room, hot, now }, acting) => {
+    const sight = new Sight(hot, callerEyes(room, acting.agent, acting.seesAll), now);
+    if (!sight.entry("_views", id)) throw viewNotFound(room, id);
+  });
+  await memory.samples.flush();
+  return { body: await showSamples(store, hot.room.uid, id, limit), seq };
 }
 
 /** The whole log as JSON Lines, as far as the caller may read it. */
@@ -154,6 +168,13 @@ export const MEMORY_ROUTES: readonly Route[] = [
     verb: "simulate",
     summary: "What some steps would come to, one after the other; nothing is kept.",
     handle: simulateSteps,
+  },
+  {
+    method: "GET",
+    path: "/rooms/:id/samples/:view",
+    verb: "samples.read",
+    summary: "A rendered view's values over time, at most one a second.",
+    handle: samples,
   },
   {
     method: "POST",

@@ -36,18 +36,17 @@ export async function insertSamples(
   ]);
 }
 
-/** The newest samples of a view after a record, ascending, and how many there are after it. */
+/** The newest samples of a view ascending, and how many there are. */
 export async function listSamples(
   store: Store,
   room: string,
   view: string,
-  after: number,
   limit: number,
 ): Promise<{ samples: Pick<SampleRow, "seq" | "ts" | "value">[]; total: number }> {
   const rows = await store.db.all(
     `SELECT seq, ts, value, count(*) OVER () AS total FROM sample
-      WHERE room = :room AND view = :view AND seq > :after ORDER BY seq DESC LIMIT :limit`,
-    { room, view, after, limit },
+      WHERE room = :room AND view = :view ORDER BY seq DESC LIMIT :limit`,
+    { room, view, limit },
   );
   const samples = rows.map((row) => ({
     seq: Number(row["seq"]),

@@ -1,14 +1,17 @@
 /** The documents say what is so: examples run, links lead somewhere, nothing is left out. */
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import canonicalize from "canonicalize";
 import { OPTIONS } from "../config.ts";
 import { ERROR_STATUS } from "../errors.ts";
 import { HELP } from "../help-content.ts";
 import { ROUTES } from "../http/routes.ts";
 import * as limits from "../limits.ts";
 import { VERBS } from "../policy.ts";
+import type { Json, JsonObject } from "../types.ts";
 import { RENDER_TYPES } from "../views.ts";
 import { blocksOf, missingFrom, runDocument, serveForDocuments } from "./documents_runner.ts";
-import { startService } from "./harness.ts";
+import { makeRoom, startService } from "./harness.ts";
 
 const ROOT = new URL("../", import.meta.url);
 
@@ -179,6 +182,15 @@ Deno.test("policy.md has a row for every verb: what it wants, and who may", () =
   assert.deepEqual(told, wanted);
 });
 
+Deno.test("architecture.md names every module", async () => {
+  const text = TEXTS.get("architecture.md")!;
+  for await (const entry of Deno.readDir(ROOT)) {
+    if (entry.isFile && entry.name.endsWith(".ts")) {
+      assert.ok(text.includes(`\`${entry.name}\``), `architecture.md does not name ${entry.name}`);
+    }
+  }
+});
+
 Deno.test("surfaces.md describes every render type", () => {
   for (const type of RENDER_TYPES) {
     assert.ok(TEXTS.get("surfaces.md")!.includes(`\n### \`${type}\``), `surfaces.md lacks ${type}`);
@@ -211,6 +223,62 @@ Deno.test("documents and help texts keep to themselves", () => {
   for (const [name, text] of all) {
     for (const word of FORBIDDEN) assert.ok(!word.test(text), `${name} holds ${word}`);
   }
+});
+
+/** SHA-256 as architecture.md has it. */
+function digest(text: string): string {
+  return createHash("sha256").update(text, "utf8").digest("hex");
+}
+
+/** A record's hash, from what architecture.md says and nothing else. */
+function hashByTheBook(record: JsonObject): string {
+  const form: JsonObject = {};
+  const salts = record["salts"] as JsonObject;
+  const open = ["seq", "ts", "kind", "agent", "actor", "prev", "on_behalf", "session", "action"];
+  for (const name of open) if (record[name] !== undefined) form[name] = record[name]!;
+  const stand = (part: Json, name: string): string => {
+    const salt = salts[name];
+    return typeof salt === "string"
+      ? digest(salt + canonicalize(part))
+      : (part as { hidden: string }).hidden;
+  };
+  for (const name of ["params", "result", "seen", "signed"]) {
+    if (record[name] !== undefined) form[name] = stand(record[name]!, name);
+  }
+  const writes = record["writes"] as Json[] | undefined;
+  if (writes) form["writes"] = writes.map((write, i) => stand(write, `writes.${i}`));
+  return digest(canonicalize(form)!);
+}
+
+Deno.test("a log verifies by what architecture.md says alone, parts hidden or not", async () => {
+  const on = await startService();
+  const room = await makeRoom(on, ["alice", "bob"]);
+  const { alice, bob } = room.agents;
+  const keep = {
+    id: "keep",
+    params: { what: {} },
+    writes: [{ scope: "alice", key: "n", value: "${params.what}" }, { key: "kept", increment: 1 }],
+    result: "state._shared.kept.value",
+    if: 'agents.bob.value.status == "active"',
+  };
+  await on.invoke(room.id, "_register_action", keep, alice);
+  await on.invoke(room.id, "keep", { what: { deep: ["ä", 1.5e300, null, true] } }, alice);
+  await on.invoke(room.id, "_send_message", { body: "\u2028 hello" }, bob);
+  for (const token of [alice, bob, room.admin, room.view]) {
+    const { body } = await on.call("GET", `/rooms/${room.id}/log?proof=true`, { token });
+    let prev = "";
+    body.records.forEach((record: JsonObject, i: number) => {
+      assert.equal(record["seq"], i + 1);
+      assert.equal(record["prev"], prev);
+      assert.equal(hashByTheBook(record), record["hash"], JSON.stringify(record));
+      prev = record["hash"] as string;
+    });
+    assert.equal(
+      JSON.stringify(body).includes('"hidden"'),
+      token !== alice && token !== room.admin,
+    );
+  }
+  await on.close();
 });
 
 Deno.test("the runner sees what an output lacks", () => {
