@@ -52,6 +52,7 @@ export class Auth {
   readonly #known = new Map<string, Known>();
   readonly #used = new Map<string, Millis>();
   readonly #onForget = new Set<() => void>();
+  #host = { name: "", isLoopback: false };
   /** Counts up whenever rights may have changed. */
   generation = 0;
 
@@ -143,12 +144,18 @@ export class Auth {
     }
   }
 
+  /** `isLoopbackName` of a Host header, which is nearly always the one before. */
+  private isLoopbackHost(host: string): boolean {
+    if (this.#host.name !== host) this.#host = { name: host, isLoopback: isLoopbackName(host) };
+    return this.#host.isLoopback;
+  }
+
   /** Counts a request as open: made on the machine itself, through no proxy and from no other page? */
   private isOpen(request: RequestFacts): boolean {
     if (this.config.roomCreation === "open") return true;
     if (this.config.roomCreation === "token") return false;
     if (!this.config.isLoopback || !this.config.isLocalOrigin || request.isForwarded) return false;
-    if (request.host === undefined || !isLoopbackName(request.host)) return false;
+    if (request.host === undefined || !this.isLoopbackHost(request.host)) return false;
     return request.origin === undefined || request.origin === `http://${request.host}` ||
       request.origin === this.config.origin;
   }

@@ -3,7 +3,7 @@
  * changes since a record, and how far the reader's cursors move.
  */
 import type { Acting } from "./auth.ts";
-import { Budgeter } from "./context/budget.ts";
+import { addMostSalient, Budgeter } from "./context/budget.ts";
 import { collectMessages, type MessagesSection } from "./context/messages.ts";
 import type { ContextQuery } from "./context/query.ts";
 import {
@@ -247,21 +247,17 @@ function layOutWithin(
 ): LaidOut {
   const budgeter = new Budgeter(frame, tokens);
   const { state, messages } = collected;
-  const byScore = (a: Candidate, b: Candidate): number => b.score - a.score;
-  const fresh = state.candidates.filter((candidate) => candidate.isNew).sort(byScore);
-  const others = state.candidates.filter((candidate) => !candidate.isNew).sort(byScore);
   const page = messages?.page ?? [];
   for (const message of page) if (message.isDirected) budgeter.addMessage(message);
-  let isStateWhole = true;
-  const addEntry = (candidate: Candidate): boolean =>
-    budgeter.addEntry(
-      candidate.shownScope,
-      candidate.key,
-      showEntry(sight, candidate, state, query),
+  const addEntries = (isNew: boolean): boolean =>
+    addMostSalient(
+      budgeter,
+      state.candidates.filter((c) => c.isNew === isNew),
+      (candidate) => showEntry(sight, candidate, state, query),
     );
-  for (const candidate of fresh) if (!addEntry(candidate)) isStateWhole = false;
+  const isStateWhole = addEntries(true);
   for (const [id, agent] of collected.agents) budgeter.addMember("agents", id, agent);
-  for (const candidate of others) addEntry(candidate);
+  addEntries(false);
   for (const message of page) if (!message.isDirected) budgeter.addMessage(message);
   for (const [id, view] of collected.views) budgeter.addMember("views", id, view);
   for (const [id, action] of collected.actions) {

@@ -8,11 +8,11 @@ import { definitionOf, idFromName, joinWrites, mustOwnAgent, text } from "./agen
 import { agentWrite } from "./agents/entry.ts";
 import { setStatus } from "./agents/presence.ts";
 import { type Acting, agentNotFound, agentRequired, authorship, localActor } from "./auth.ts";
-import { versionOf } from "./canonical.ts";
 import type { Decision, Moment } from "./engine/types.ts";
 import type { Engine } from "./engine.ts";
 import { SyncError } from "./errors.ts";
 import { agentId, json, parseBody } from "./input.ts";
+import { filledRole, isPresent, rolesOf, roleWrite } from "./embody/roles.ts";
 import { type Access, accessTo, type Elevate, mustReach, type Principal } from "./policy.ts";
 import type { Room } from "./room.ts";
 import { mustStayWithinLimits } from "./rules.ts";
@@ -20,7 +20,7 @@ import { deleteEmbodiment, type DriverRow, findDrivers } from "./store/embodimen
 import { deleteEmbodiments, insertEmbodiment, revokeRoomGrants } from "./store/tokens.ts";
 import { iso } from "./timers.ts";
 import { findLivingLineage } from "./tokens.ts";
-import { type AgentDefinition, type Json, type JsonObject, LEVEL, type Write } from "./types.ts";
+import { type AgentDefinition, type Json, type JsonObject, LEVEL } from "./types.ts";
 
 /** The body of an embodiment. */
 export const embodyBody = z.strictObject({
@@ -136,11 +136,6 @@ function agentFor(
     if (fits && isMine(id, known)) return id;
   }
   return freeId(room, base);
-}
-
-function isPresent(room: Room, id: string): boolean {
-  const known = room.agent(id);
-  return known !== undefined && known.left_at === undefined;
 }
 
 function freeId(room: Room, base: string): string {
@@ -262,57 +257,6 @@ function agentEmbodied(id: string, driver: DriverRow): SyncError {
 
 function levelName(level: number): Embodied["level"] {
   return level === LEVEL.admin ? "admin" : level === LEVEL.write ? "write" : "read";
-}
-
-/** A role as the room keeps it at `_shared/roles.<id>`. */
-export interface RoleEntry {
-  readonly role: string;
-  readonly filledBy: string | null;
-  readonly value: JsonObject;
-}
-
-/** The roles that a room has defined. */
-export function rolesOf(room: Room): RoleEntry[] {
-  const roles: RoleEntry[] = [];
-  for (const key of room.scopes.get("_shared")?.keys() ?? []) {
-    if (!key.startsWith("roles.")) continue;
-    const value = room.get("_shared", key)?.value;
-    if (value === null || typeof value !== "object" || Array.isArray(value)) continue;
-    const filled = value["filled_by"];
-    const holder = typeof filled === "string" && isPresent(room, filled) ? filled : null;
-    roles.push({ role: key.slice("roles.".length), filledBy: holder, value });
-  }
-  return roles;
-}
-
-function roleWrite(room: Room, role: RoleEntry, change: JsonObject): Write {
-  const value = { ...role.value, ...change };
-  const entry = room.get("_shared", `roles.${role.role}`)!;
-  return {
-    scope: "_shared",
-    key: `roles.${role.role}`,
-    op: "set",
-    value,
-    revision: entry.revision + 1,
-    version: versionOf(value),
-    ...(entry.timer ? { timer: entry.timer } : {}),
-    ...(entry.enabled === undefined ? {} : { enabled: entry.enabled }),
-  };
-}
-
-/** Fills a role that the room has defined. Throws `already_claimed` when somebody else fills it. */
-function filledRole(room: Room, agent: string, wanted: string | undefined, now: number): Write[] {
-  const role = rolesOf(room).find((candidate) => candidate.role === wanted);
-  if (!role || role.filledBy === agent) return [];
-  if (role.filledBy !== null) {
-    throw new SyncError("already_claimed", `The role "${role.role}" is filled.`, {
-      role: role.role,
-      claimed_by: role.filledBy,
-      hint: "Embody without a role, or with another one; sync_lobby lists those that are open.",
-      help: "roles",
-    });
-  }
-  return [roleWrite(room, role, { filled_by: agent, filled_at: iso(now) })];
 }
 
 /** Lets an agent go: it stays in the room with all it wrote, and the roles it filled are open again. */

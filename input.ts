@@ -1,7 +1,7 @@
 /** Ids, keys and bodies: the schemas that every door shares, and their failures in our words. */
 import { z } from "zod";
 import { SyncError } from "./errors.ts";
-import { KEY_LENGTH_MAX } from "./limits.ts";
+import { KEY_LENGTH_MAX, TEXT_LENGTH_MAX } from "./limits.ts";
 import type { Json } from "./types.ts";
 
 const NEVER: ReadonlySet<string> = new Set([
@@ -81,6 +81,11 @@ export const jsonObject = z.custom<Record<string, Json>>(
   (value) => typeof value === "object" && value !== null && !Array.isArray(value),
   { error: "a JSON object is wanted" },
 );
+
+/** A label: kept as a text column, which would end at a NUL. */
+export const labelText = z.string().max(TEXT_LENGTH_MAX).refine((text) => !text.includes("\u0000"), {
+  error: "text without NUL is wanted",
+});
 
 /** An object of members by name. `__proto__` is refused: schemas of records would drop it silently. */
 export function record<S extends z.ZodType>(member: S) {

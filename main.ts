@@ -11,11 +11,13 @@ import { Engine } from "./engine.ts";
 import { SyncError } from "./errors.ts";
 import { Streams } from "./events.ts";
 import { Call, type Deps } from "./http/call.ts";
+import { Dispatch, type Handle } from "./http/dispatch.ts";
 import { type Documents, loadDocuments, showDocument } from "./http/documents.ts";
 import { notFound } from "./http/former.ts";
 import { logger, type LogLine } from "./http/log-lines.ts";
 import { Metrics } from "./http/metrics.ts";
 import { openApi } from "./http/openapi.ts";
+import { type ErrorPages, mountPages } from "./http/pages.ts";
 import { renderError, renderReply } from "./http/render.ts";
 import { type Route, ROUTES } from "./http/routes.ts";
 import { Limits } from "./http/limits.ts";
@@ -36,7 +38,7 @@ export interface ServiceOptions {
   /** A database somebody else opened, such as a host's own. */
   readonly client?: NonNullable<DbOptions["client"]>;
   readonly address?: AddressOf;
-  /** Adds to every MCP server; for tests of the protocol itself. */
+  /** What tests of the protocol itself add to every MCP server. */
   readonly extendMcp?: McpParts["extend"];
 }
 
@@ -70,9 +72,14 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   const elevate = await mountIdentity(app, { store, engine, auth, config, clock, address });
   const deps: Deps = { config, store, engine, auth, waits, streams, memory, elevate };
   const metrics = new Metrics(engine, waits);
-  const documents = await loadDocuments(new URL("./", import.meta.url));
+  const documents = await loadDocuments(new URL("./", import.meta.url), config.origin);
   const limits = new Limits(config, clock, address);
-  for (const route of ROUTES) mount(app, deps, route, metrics, log, limits);
+  const dispatch = new Dispatch();
+  for (const route of ROUTES) {
+    const handle = handler(deps, route, metrics, log, limits);
+    app.on(route.method, route.path, (c) => handle(c.req.raw, c.req.param()));
+    dispatch.add(route.method, route.path, handle);
+  }
   mountOperations(app, deps, metrics);
   const mcp = mountMcp(app, {
     deps: { ...deps, clock, documents },
@@ -82,12 +89,15 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     extend: options.extendMcp,
   });
   mountDocuments(app, documents, config);
+  const skill = (): Response => showDocument(documents, "SKILL.md");
+  const pages = await mountPages(app, { config, documents, log, skill });
   const cancelFlush = every(clock, USES_FLUSH_MS, () => void auth.flushUses());
   app.options("*", () => preflight());
-  app.notFound((c) => respondMissing(c.req.raw));
-  app.onError((error) => respondBroken(error, log));
+  app.notFound((c) => pages.missing(c.req.raw) ?? respondMissing(c.req.raw));
+  app.onError((error, c) => respondBroken(error, log, c.req.raw, pages));
   return {
-    fetch: async (request) => withRequestId(await app.fetch(request)),
+    fetch: async (request) =>
+      await dispatch.answer(request) ?? withRequestId(await app.fetch(request)),
     engine,
     store,
     deps,
@@ -132,46 +142,40 @@ function newRequestId(): string {
   return `req_${crypto.randomUUID().replaceAll("-", "").slice(0, 20)}`;
 }
 
-/** Responses of the table's routes, which carry an id: asking for their headers would cost. */
-const identified = new WeakSet<Response>();
-
 /** Every response carries an id, also those that no route of the table made. */
 function withRequestId(response: Response): Response {
-  if (identified.has(response) || response.headers.has("X-Request-Id")) return response;
+  if (response.headers.has("X-Request-Id")) return response;
   const headers = new Headers(response.headers);
   headers.set("X-Request-Id", newRequestId());
   return new Response(response.body, { status: response.status, headers });
 }
 
-/** Puts a route of the table behind the door: limits, call, reply, metrics, log. */
-function mount(
-  app: Hono,
+/** A route of the table behind the door: limits, call, reply, metrics, log. */
+function handler(
   deps: Deps,
   route: Route,
   metrics: Metrics,
   log: LogLine,
   limits: Limits,
-): void {
-  app.on(route.method, route.path, async (c) => {
-    const request = c.req.raw;
+): Handle {
+  const count = metrics.counterOf(route.method, route.path);
+  return async (request, params) => {
     const requestId = newRequestId();
     const started = performance.now();
     let response: Response;
     try {
       limits.take(request, route);
-      const call = new Call(deps, request, c.req.param() as Record<string, string>);
+      const call = new Call(deps, request, params);
       const reply = await route.handle(call);
-      response = renderReply(reply, requestId, call.url.searchParams.get("compact") === "true");
+      response = renderReply(reply, requestId, call.isCompact);
     } catch (error) {
       response = renderError(error, requestId);
       if (error instanceof SyncError) metrics.refused(error.code);
       noteBug(error, requestId, route, log);
     }
-    const seconds = (performance.now() - started) / 1000;
-    metrics.count(route.method, route.path, response.status, seconds);
-    identified.add(response);
+    count(response.status, (performance.now() - started) / 1000);
     return response;
-  });
+  };
 }
 
 function noteBug(error: unknown, requestId: string, route: Route, log: LogLine): void {
@@ -225,7 +229,6 @@ function mountDocuments(app: Hono, documents: Documents, config: Config): void {
       return renderError(error, newRequestId());
     }
   };
-  app.get("/", skill);
   app.get("/SKILL.md", skill);
   app.get("/reference/:doc", (c) => {
     const name = c.req.param("doc");
@@ -280,12 +283,16 @@ function respondMissing(request: Request): Response {
   return renderError(error, newRequestId());
 }
 
-function respondBroken(error: Error, log: LogLine): Response {
+function respondBroken(
+  error: Error,
+  log: LogLine,
+  request: Request,
+  pages: ErrorPages,
+): Response {
   const requestId = newRequestId();
-  if (!(error instanceof SyncError)) {
-    log("error", "bug", { request_id: requestId, error: error.stack });
-  }
-  return renderError(error, requestId);
+  if (error instanceof SyncError) return renderError(error, requestId);
+  log("error", "bug", { request_id: requestId, error: error.stack });
+  return pages.broken(request, requestId) ?? renderError(error, requestId);
 }
 
 function environment(name: string): string | undefined {

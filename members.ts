@@ -3,8 +3,7 @@ import { z } from "zod";
 import { act, authenticated } from "./auth.ts";
 import type { Engine } from "./engine.ts";
 import { SyncError } from "./errors.ts";
-import { parseBody } from "./input.ts";
-import { TEXT_LENGTH_MAX } from "./limits.ts";
+import { labelText, parseBody } from "./input.ts";
 import { accessTo, type Elevate, type Principal } from "./policy.ts";
 import type { Room } from "./room.ts";
 import {
@@ -20,7 +19,7 @@ import type { Json, JsonObject, Role } from "./types.ts";
 
 const ROLES = ["owner", "collaborator", "participant", "observer"] as const;
 const role = z.enum(ROLES);
-const label = z.string().max(TEXT_LENGTH_MAX).nullable().optional();
+const label = labelText.nullable().optional();
 /** The body that invites a user. */
 export const inviteBody = z.strictObject({ username: z.string(), role: role.optional(), label });
 /** The body that changes a member. */

@@ -35,17 +35,33 @@ function openMembers(record: Unsealed): JsonObject {
 
 /** SHA-256 over the canonical record with each part as its digest, and `prev`. */
 export function hashOf(record: Unsealed): string {
-  const form = openMembers(record);
-  PARTS.forEach((name, index) => {
+  const digest = (name: PartName): string | undefined => {
     const part = record[name];
-    if (part !== undefined) form[name] = partDigest(saltOf(record.nonce, index), part);
-  });
-  if (record.writes) {
-    form["writes"] = record.writes.map((write, i) =>
-      partDigest(saltOf(record.nonce, PARTS.length + i), write)
-    );
-  }
-  return sha256(canonical(form));
+    return part === undefined
+      ? undefined
+      : partDigest(saltOf(record.nonce, PARTS.indexOf(name)), part);
+  };
+  const writes = record.writes?.map((write, i) =>
+    partDigest(saltOf(record.nonce, PARTS.length + i), write)
+  );
+  // Members in the order of RFC 8785, so that the text is canonical as it stands.
+  const form = {
+    action: record.action,
+    actor: record.actor,
+    agent: record.agent,
+    kind: record.kind,
+    on_behalf: record.on_behalf,
+    params: digest("params"),
+    prev: record.prev,
+    result: digest("result"),
+    seen: digest("seen"),
+    seq: record.seq,
+    session: record.session,
+    signed: digest("signed"),
+    ts: record.ts,
+    writes,
+  };
+  return sha256(JSON.stringify(form));
 }
 
 /** What a reader may see of a record's parts. */
@@ -79,7 +95,8 @@ export function shownTo(record: LogRecord, rights: PartRights, proof = false): J
     if (part === undefined) return;
     const salt = saltOf(record.nonce, index);
     const isOpen = partsOpen &&
-      (name !== "seen" || scopesOf(part as Json, record.agent).every((scope) => rights.canRead(scope)));
+      (name !== "seen" ||
+        scopesOf(part as Json, record.agent).every((scope) => rights.canRead(scope)));
     shown[name] = isOpen ? part : { hidden: partDigest(salt, part) };
     if (proof && isOpen) salts[name] = salt;
   });

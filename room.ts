@@ -296,7 +296,7 @@ export class Room {
     if (scope === "_messages") this.messages.replace(Number(key), old, next);
     else if (scope === "_agents") this.agentCount += isPresent(next) - isPresent(old);
     else if (scope === "_config") this.#settings = undefined;
-    else if (scope === "_actions") this.#contested = undefined;
+    else if (scope === "_actions" && old?.value !== next?.value) this.#contested = undefined;
   }
 
   /** Forgets the oldest removals once there are too many. */

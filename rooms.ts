@@ -5,8 +5,8 @@ import { versionOf } from "./canonical.ts";
 import type { Decision, Moment } from "./engine/types.ts";
 import type { Engine } from "./engine.ts";
 import { invalid, SyncError } from "./errors.ts";
-import { json, keyName, parseBody, roomId } from "./input.ts";
-import { ROOMS_LIMIT_DEFAULT, ROOMS_LIMIT_MAX, TEXT_LENGTH_MAX } from "./limits.ts";
+import { json, keyName, labelText, parseBody, roomId } from "./input.ts";
+import { ROOMS_LIMIT_DEFAULT, ROOMS_LIMIT_MAX } from "./limits.ts";
 import type { Access, Principal } from "./policy.ts";
 import type { Room } from "./room.ts";
 import { mustFitValue } from "./rules.ts";
@@ -20,7 +20,7 @@ import type { Json, JsonObject, Millis, Write } from "./types.ts";
 
 const settings = {
   meta: json.optional(),
-  label: z.string().max(TEXT_LENGTH_MAX).nullable().optional(),
+  label: labelText.nullable().optional(),
   join: z.enum(["open", "token"]).optional(),
   public: z.enum(["read"]).nullable().optional(),
   vocabulary: z.enum(["open", "closed"]).optional(),

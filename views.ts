@@ -243,6 +243,14 @@ function viewOwned(id: string, owner: string): SyncError {
   });
 }
 
+/** `404 view_not_found` with the nearest names. */
+export function viewNotFound(room: Room, id: string): SyncError {
+  return new SyncError("view_not_found", `There is no view "${id}".`, {
+    id,
+    nearest: nearest(id, room.scopes.get("_views")?.keys() ?? []),
+  });
+}
+
 /** Removes a view. */
 export function decideDeleteView(
   moment: Moment,
@@ -256,10 +264,7 @@ export function decideDeleteView(
   });
   const known = room.view(id);
   if (!known) {
-    throw new SyncError("view_not_found", `There is no view "${id}".`, {
-      id,
-      nearest: nearest(id, room.scopes.get("_views")?.keys() ?? []),
-    });
+    throw viewNotFound(room, id);
   }
   if (!hasAuthority(room, acting, known.scope)) throw viewOwned(id, known.scope);
   const write: Write = {

@@ -100,11 +100,18 @@ export async function join(
 ): Promise<Joined> {
   const body = parseBody(joinBody, raw, { example: JOIN_EXAMPLE });
   const chance = engine.clock.nonce();
-  const { reply } = await engine.submit(
-    roomId,
-    (moment) => decideJoin(engine, moment, principal, body, chance, elevate),
-  );
-  return reply;
+  try {
+    const { reply } = await engine.submit(
+      roomId,
+      (moment) => decideJoin(engine, moment, principal, body, chance, elevate),
+    );
+    return reply;
+  } catch (error) {
+    const isMissing = error instanceof SyncError && error.code === "room_not_found";
+    // A room that is not there answers like one that wants a token.
+    if (isMissing && principal.lineage.length === 0) throw tokenWanted();
+    throw error;
+  }
 }
 
 function decideJoin(
@@ -177,6 +184,15 @@ function decideJoin(
   };
 }
 
+/** `401 authentication_required` of a room that does not take just anybody. */
+function tokenWanted(): SyncError {
+  const { message, facts, headers } = authenticationRequired();
+  const hint =
+    "To join, send the room's room_ token, or a user's tok_ token with a role in the room " +
+    '(POST /auth/device); or let an admin open the room: PATCH /rooms/:id {"join":"open"}.';
+  return new SyncError("authentication_required", message, { ...facts, hint }, headers);
+}
+
 /** What a caller may do about joining: an open room takes anybody. */
 function joinAccess(principal: Principal, room: Room, elevate: Elevate | undefined): Access {
   const [grant] = principal.lineage;
@@ -189,7 +205,7 @@ function joinAccess(principal: Principal, room: Room, elevate: Elevate | undefin
   } as const;
   if (!grant) {
     if (room.settings.join === "open") return open;
-    throw authenticationRequired();
+    throw tokenWanted();
   }
   return accessForJoin(principal, room, open, elevate);
 }

@@ -1,11 +1,26 @@
 /** Fills a reply up to a budget, and says what was left out. */
 import type { Json, JsonObject } from "../types.ts";
 import type { ShownMessage } from "./messages.ts";
+import type { Candidate } from "./state.ts";
 
 type Left = "state" | "messages" | "views" | "actions" | "agents";
 
 /** Characters reserved for the report of what was left out. */
 const REPORT = 220;
+
+/** Characters that the smallest entry takes. */
+const ENTRY_LEAST = 90;
+
+/** The first `most` by score, highest first. */
+function mostSalient<T extends { readonly score: number }>(
+  all: readonly T[],
+  most: number,
+): T[] {
+  const byScore = (a: T, b: T): number => b.score - a.score;
+  if (all.length <= most) return [...all].sort(byScore);
+  const least = Float64Array.from(all, ({ score }) => score).sort()[all.length - most]!;
+  return all.filter(({ score }) => score >= least).sort(byScore).slice(0, most);
+}
 
 /** A reply that grows as long as it stays within `tokens` times four characters. */
 export class Budgeter {
@@ -36,6 +51,16 @@ export class Budgeter {
       this.body["state"] = Object.fromEntries(always.map((scope) => [scope, {}]));
     }
     this.#used = JSON.stringify(this.body).length + REPORT;
+  }
+
+  /** How many entries fit at most, however small they are. */
+  get entriesMax(): number {
+    return Math.ceil(this.#max / ENTRY_LEAST);
+  }
+
+  /** Counts entries as left out that were not tried. */
+  leaveOutEntries(count: number): void {
+    this.#left.state += count;
   }
 
   private take(size: number): boolean {
@@ -110,4 +135,26 @@ export class Budgeter {
     (shaping["budget"] as JsonObject)["used"] = Math.ceil((JSON.stringify(body).length + 8) / 4);
     return { body, readTo };
   }
+}
+
+/** So many entries in a row that do not fit end the search for one that does. */
+const MISSES_MAX = 32;
+
+/** Adds entries by score as they fit; false when one was left out. */
+export function addMostSalient(
+  budgeter: Budgeter,
+  all: readonly Candidate[],
+  show: (candidate: Candidate) => JsonObject,
+): boolean {
+  let added = 0, tried = 0, missed = 0;
+  for (const candidate of mostSalient(all, budgeter.entriesMax + MISSES_MAX)) {
+    if (missed >= MISSES_MAX) break;
+    tried++;
+    if (budgeter.addEntry(candidate.shownScope, candidate.key, show(candidate))) {
+      added++;
+      missed = 0;
+    } else missed++;
+  }
+  budgeter.leaveOutEntries(all.length - tried);
+  return added === all.length;
 }

@@ -52,7 +52,7 @@ const ACTIONS: readonly JsonObject[] = [
     description: "Run the test suite; rests for a while afterwards",
     params: { coverage: { type: "number", minimum: 0, maximum: 100, required: true } },
     writes: [{ key: "coverage", value: "${params.coverage}" }],
-    on_invoke: { timer: { ms: 4_000, effect: "enable" } },
+    on_invoke: { timer: { ms: 2_000, effect: "enable" } },
   },
   {
     id: "note",
@@ -119,6 +119,7 @@ export async function makeDemo(call: Call, token?: string, id?: string): Promise
     call("POST", `/rooms/${room}/actions/${action}/invoke`, { params, agent: "admin" }, admin);
   for (const action of ACTIONS) await invoke("_register_action", action);
   await invoke("start", {});
+  await invoke("_delete_action", { id: "start" });
   for (const view of VIEWS) await invoke("_register_view", view);
   return { room, admin, view, agents };
 }

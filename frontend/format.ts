@@ -1,4 +1,4 @@
-/** Values, instants and numbers as short text. Pure. */
+/** Values, instants and numbers as short text, and a hue for each name. */
 import type { Json } from "./model.ts";
 
 const PREVIEW_LENGTH = 160;
@@ -81,9 +81,19 @@ export function plural(count: number, one: string, many = `${one}s`): string {
   return `${count.toLocaleString("en-US")} ${count === 1 ? one : many}`;
 }
 
-/** One of eight hues that always goes with the same name. */
+const named = new Map<string, number>();
+
+/** Gives each name a hue of its own, as far as seven go. */
+export function noteNames(names: Iterable<string>): void {
+  for (const name of names) if (!named.has(name)) named.set(name, named.size % 7);
+}
+
+/** One of seven hues that always goes with the same name; the service and admins have the eighth. */
 export function hue(name: string): number {
-  let hash = 7;
-  for (let i = 0; i < name.length; i++) hash = (hash * 31 + name.charCodeAt(i)) >>> 0;
-  return hash % 8;
+  if (name === "admin" || name === "_system") return 7;
+  const known = named.get(name);
+  if (known !== undefined) return known;
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193);
+  return (hash ^ (hash >>> 15)) % 7 >>> 0;
 }

@@ -105,7 +105,7 @@ function Header({ viewAs }: { readonly viewAs: (agent: string | undefined) => vo
         </label>
       )}
       <ThemeSelect />
-      <IconButton icon="share" label="Share" showLabel onClick={() => (isSharing.value = true)} />
+      <span class="share"><IconButton icon="share" label="Share" showLabel onClick={() => (isSharing.value = true)} /></span>
       {isSharing.value && <ShareDialog onClose={() => (isSharing.value = false)} />}
     </header>
   );

@@ -1,5 +1,6 @@
 /** The room as this page knows it: signals that panels read, and how replies are merged into them. */
 import { batch, signal } from "@preact/signals";
+import { noteNames } from "./format.ts";
 import type {
   Action,
   Agent,
@@ -92,6 +93,7 @@ export class RoomStore {
       this.mergeState(context, changedAt);
       this.views.value = overlaid(this.views.peek(), context.views, context.removed?.map((r) => r.view));
       this.actions.value = overlaid(this.actions.peek(), context.actions, context.removed?.map((r) => r.action));
+      noteNames(Object.keys(context.agents));
       this.agents.value = new Map(Object.entries(context.agents));
       this.mergeMessages(context);
     });

@@ -40,7 +40,8 @@ export interface Reply {
 
 /** A request. */
 export class Call {
-  readonly url: URL;
+  readonly #hasSearch: boolean;
+  #url: URL | undefined;
   #principal: Promise<Principal> | undefined;
   #query: Parameters | undefined;
 
@@ -49,7 +50,17 @@ export class Call {
     readonly request: Request,
     readonly params: Readonly<Record<string, string>>,
   ) {
-    this.url = new URL(request.url);
+    this.#hasSearch = request.url.includes("?");
+  }
+
+  /** The URL, parsed when it is asked for. */
+  get url(): URL {
+    return this.#url ??= new URL(this.request.url);
+  }
+
+  /** Does the caller want members that are null left out? */
+  get isCompact(): boolean {
+    return this.#hasSearch && this.url.searchParams.get("compact") === "true";
   }
 
   /** The query's parameters. */
@@ -64,7 +75,7 @@ export class Call {
 
   /** The acting agent named in the query. */
   get agent(): string | undefined {
-    return this.url.searchParams.get("agent") ?? undefined;
+    return this.#hasSearch ? this.url.searchParams.get("agent") ?? undefined : undefined;
   }
 
   /** Who calls. */

@@ -4,13 +4,18 @@ import { SyncError } from "../errors.ts";
 /** Documents by the name under which they are served. */
 export type Documents = ReadonlyMap<string, string>;
 
-/** Reads `README.md` and every file of `reference/`. */
-export async function loadDocuments(base: URL): Promise<Documents> {
+/** The origin that the documents name; whoever reads them here is shown this service's own. */
+const WRITTEN_ORIGIN = "http://localhost:8787";
+
+/** Reads `README.md` and every file of `reference/`, as they read at this origin. */
+export async function loadDocuments(base: URL, origin: string): Promise<Documents> {
   const documents = new Map<string, string>();
-  documents.set("SKILL.md", await readIfThere(new URL("README.md", base)));
+  const read = async (path: string): Promise<string> =>
+    (await readIfThere(new URL(path, base))).replaceAll(WRITTEN_ORIGIN, origin);
+  documents.set("SKILL.md", await read("README.md"));
   for await (const entry of Deno.readDir(new URL("reference/", base))) {
     if (!entry.isFile || !entry.name.endsWith(".md")) continue;
-    documents.set(entry.name, await readIfThere(new URL(`reference/${entry.name}`, base)));
+    documents.set(entry.name, await read(`reference/${entry.name}`));
   }
   return documents;
 }

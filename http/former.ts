@@ -88,7 +88,10 @@ export function notFound(method: string, path: string): SyncError {
       help: "migrating",
     });
   }
+  const isHalfway = method === "POST" && /^\/rooms\/[^/]+\/actions\/[^/]+\/?$/.test(path);
   return new SyncError("not_found", `There is no ${method} ${path} here.`, {
-    hint: "GET /openapi.json lists every call; GET /SKILL.md explains them.",
+    hint: isHalfway
+      ? 'An action is invoked: POST /rooms/:id/actions/:action/invoke {"params": {…}}.'
+      : "GET /openapi.json lists every call; GET /SKILL.md explains them.",
   });
 }

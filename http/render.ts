@@ -1,7 +1,7 @@
 /** Replies and refusals as HTTP. */
 import { SyncError } from "../errors.ts";
 import type { Json, JsonObject } from "../types.ts";
-import { replyText } from "../shared-text.ts";
+import { replyText } from "../context/text.ts";
 import type { Reply } from "./call.ts";
 
 /** The version that `X-Sync-Version` names. */

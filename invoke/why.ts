@@ -10,9 +10,10 @@ import {
 import { canReadScope } from "../policy.ts";
 import type { Room } from "../room.ts";
 import type { Sight } from "../sight.ts";
-import { placeholdersIn } from "../templates.ts";
+import { programOf } from "../sight/programs.ts";
 import { iso } from "../timers.ts";
-import type { Json, JsonObject } from "../types.ts";
+import type { JsonObject } from "../types.ts";
+import { whoCould, writersOf } from "./could.ts";
 import { type Audience, readsBeyond } from "./failures.ts";
 
 /** Explains a gate that did not hold, to somebody who may read only so much. */
@@ -28,7 +29,27 @@ export function why(program: Program, sight: Sight, audience: Audience): JsonObj
   const told = readsBeyond(program, sight, audience)
     ? new Set(program.refs.map(({ root, path }) => [root, ...path].join("\u0000")))
     : undefined;
-  return parts.map((part) => describePart(part, sight, audience, told));
+  const budget = new Budget(WHO_STEPS);
+  return parts.map((part) => {
+    const described = describePart(part, sight, audience, told);
+    return { ...described, could_change_by: whoCouldChange(described, sight, audience, budget) };
+  });
+}
+
+/** Steps that finding out who could change something may take: a refusal is answered at once. */
+const WHO_STEPS = 20_000;
+/** Actions for which it is found out. */
+const ACTIONS_JUDGED = 8;
+
+/** The actions that could change a part, with the agents for whom they are available now. */
+function whoCouldChange(
+  part: JsonObject,
+  sight: Sight,
+  audience: Audience,
+  budget: Budget,
+): JsonObject[] {
+  const ids = (part["could_change"] as string[]).slice(0, ACTIONS_JUDGED);
+  return ids.map((action) => ({ action, ...whoCould(sight, audience, action, budget) }));
 }
 
 function describePart(
@@ -44,7 +65,9 @@ function describePart(
     const cell = cellBehind(sight, segments);
     if (told && !told.has(segments.join("\u0000"))) return { hidden: true };
     if (!mayRead(room, sight, segments, audience)) return { path, hidden: true };
-    if (cell) { for (const id of writersOf(room, cell.scope, cell.key)) couldChange.add(id); }
+    for (const { scope, key } of cell ? sourcesOf(room, cell) : []) {
+      for (const id of writersOf(room, scope, key)) couldChange.add(id);
+    }
     if (operand.missing) return { path, missing: true };
     const entry = cell && room.get(cell.scope, cell.key);
     const shown: JsonObject = { path, value: operand.value ?? null };
@@ -66,10 +89,12 @@ function describePart(
   };
 }
 
-function cellBehind(
-  sight: Sight,
-  segments: readonly string[],
-): { scope: string; key: string } | undefined {
+interface Cell {
+  readonly scope: string;
+  readonly key: string;
+}
+
+function cellBehind(sight: Sight, segments: readonly string[]): Cell | undefined {
   const [root, first, second] = segments;
   if (root === "state" && first !== undefined && second !== undefined) {
     const scope = first === "self" ? sight.eyes.own : first;
@@ -78,6 +103,21 @@ function cellBehind(
   if (root === "views" && first !== undefined) return { scope: "_views", key: first };
   if (root === "agents" && first !== undefined) return { scope: "_agents", key: first };
   return undefined;
+}
+
+/** What a cell is made of: itself, and for a view the cells that its text reads. */
+function sourcesOf(room: Room, cell: Cell): { scope: string; key: string | null }[] {
+  const view = cell.scope === "_views" ? room.view(cell.key) : undefined;
+  if (!view) return [cell];
+  try {
+    return programOf(view.expr, "view").refs.flatMap(({ root, path: [first, key] }) => {
+      const scope = first === "self" ? view.scope : first;
+      return root === "state" && typeof scope === "string" ? [{ scope, key: key ?? null }] : [];
+    });
+  } catch (error) {
+    if (error instanceof CelError) return [];
+    throw error;
+  }
 }
 
 function mayRead(
@@ -89,30 +129,4 @@ function mayRead(
   if (segments[0] !== "state" || segments[1] === undefined) return true;
   const scope = segments[1] === "self" ? sight.eyes.own : segments[1];
   return scope === undefined || canReadScope(room, audience.agent, audience.seesAll, scope);
-}
-
-/** Actions with a write that may hit `(scope, key)`: by name, or by a template that can make it. */
-export function writersOf(room: Room, scope: string, key: string): string[] {
-  const ids: string[] = [];
-  for (const id of room.scopes.get("_actions")?.keys() ?? []) {
-    const action = room.action(id)!;
-    const hits = action.writes.some((write) =>
-      fits(write.scope ?? "_shared", scope) && write.key !== undefined && fits(write.key, key)
-    );
-    if (hits) ids.push(id);
-  }
-  return ids;
-}
-
-function fits(template: string, name: string): boolean {
-  if (placeholdersIn(template as Json).length === 0) return template === name;
-  const parts = template.split(/\$\{[^}]*\}/);
-  if (!name.startsWith(parts[0]!) || !name.endsWith(parts.at(-1)!)) return false;
-  let at = parts[0]!.length;
-  for (const part of parts.slice(1, -1)) {
-    const found = name.indexOf(part, at);
-    if (found < 0) return false;
-    at = found + part.length;
-  }
-  return at <= name.length - parts.at(-1)!.length;
 }

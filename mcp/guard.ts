@@ -1,6 +1,6 @@
 /** Who may knock: hosts and origins, challenges, and refusals as JSON-RPC over HTTP. */
 import { type Config, isLoopbackName } from "../config.ts";
-import { SyncError } from "../errors.ts";
+import type { SyncError } from "../errors.ts";
 import { formatScope } from "../scopes.ts";
 import type { Principal } from "../policy.ts";
 import type { Json, JsonObject } from "../types.ts";

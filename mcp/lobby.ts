@@ -1,10 +1,9 @@
 /** The lobby: the rooms a token reaches, and who may be embodied there. */
 import { describeAgent } from "../agents/entry.ts";
-import { rolesOf } from "../embody.ts";
+import { isPresent, rolesOf } from "../embody/roles.ts";
 import { SyncError } from "../errors.ts";
 import { accessTo } from "../policy.ts";
 import { listRooms, mustMayCreate } from "../rooms.ts";
-import type { Room } from "../room.ts";
 import type { Json, JsonObject } from "../types.ts";
 import type { HotRoom } from "../engine/hot.ts";
 import type { ToolCall } from "./call.ts";
@@ -67,11 +66,6 @@ function describe(call: ToolCall, hot: HotRoom, row: JsonObject): JsonObject {
     ...(embodied.length === 0 ? {} : { embodied_as: embodied }),
     ...(access.bound === undefined ? {} : { bound_to: access.bound }),
   };
-}
-
-function isPresent(room: Room, id: string): boolean {
-  const known = room.agent(id);
-  return known !== undefined && known.left_at === undefined;
 }
 
 function mayCreate({ principal }: ToolCall): boolean {

@@ -68,20 +68,27 @@ export function paramsOf(body: Json, method: string): JsonObject | undefined {
 
 /** The parameters that a method takes, where the SDK would call bad ones an internal error. */
 const CHECKED: Readonly<Record<string, keyof typeof specTypeSchemas>> = {
-  "initialize": "InitializeRequest",
   "prompts/get": "GetPromptRequest",
   "resources/read": "ReadResourceRequest",
+  "completion/complete": "CompleteRequest",
+};
+/** Methods that the newest protocol has no more. */
+const CHECKED_BEFORE: typeof CHECKED = {
+  ...CHECKED,
+  "initialize": "InitializeRequest",
   "resources/subscribe": "SubscribeRequest",
   "resources/unsubscribe": "UnsubscribeRequest",
-  "completion/complete": "CompleteRequest",
 };
 
 /** Which parameter of a request, or of one of a batch, is missing or wrong; undefined when none is. */
-export function badParams(body: Json): string | undefined {
-  if (Array.isArray(body)) return body.map(badParams).find((wrong) => wrong !== undefined);
+export function badParams(body: Json, isLegacy: boolean): string | undefined {
+  if (Array.isArray(body)) {
+    return body.map((one) => badParams(one, isLegacy)).find((wrong) => wrong !== undefined);
+  }
   if (body === null || typeof body !== "object") return undefined;
   const method = String(body["method"]);
-  const type = Object.hasOwn(CHECKED, method) ? CHECKED[method] : undefined;
+  const checked = isLegacy ? CHECKED_BEFORE : CHECKED;
+  const type = Object.hasOwn(checked, method) ? checked[method] : undefined;
   if (!type) return undefined;
   const { issues } = specTypeSchemas[type]["~standard"].validate(body);
   const [issue] = issues ?? [];

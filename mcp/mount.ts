@@ -25,7 +25,7 @@ import {
   unauthorized,
 } from "./guard.ts";
 import { badParams, faultOf, idOf, paramsOf, readMessage } from "./message.ts";
-import { makeServer } from "./server.ts";
+import { makeServer, type McpExtension } from "./server.ts";
 import { Sessions } from "./sessions.ts";
 import { TOOLS } from "./tools.ts";
 
@@ -37,8 +37,7 @@ export interface McpParts {
   /** Notes a bug; answers the id it was noted under. */
   readonly noteBug: (error: unknown, where: string) => string;
   readonly newRequestId: () => string;
-  /** Adds to every server; for tests of the protocol itself. */
-  readonly extend?: ((server: McpServer) => void) | undefined;
+  readonly extend?: McpExtension | undefined;
 }
 
 /** The open door. */
@@ -54,7 +53,7 @@ const METHODS = ["POST", "GET", "DELETE"];
 export function mountMcp(app: Hono, parts: McpParts): McpDoor {
   const { deps } = parts;
   const followers = new Followers(deps.engine, deps.auth, deps.clock);
-  const make = (): McpServer => makeServer({ ...parts, noteBug: parts.noteBug });
+  const make = (): McpServer => makeServer({ ...parts, bus: followers });
   const sessions = new Sessions(make, followers, deps.clock);
   const handler = createMcpHandler(make, { bus: followers, maxRequestBodySize: BODY_BYTES_MAX });
   const door = new Door(parts, handler, sessions, followers);
@@ -148,14 +147,15 @@ class Door {
     if (fault !== undefined) {
       return rpcError(400, RPC.invalidRequest, `Invalid request: ${fault}`, { id: idOf(body) });
     }
-    const wrong = badParams(body);
+    const isLegacy = await isLegacyRequest(request, body);
+    const wrong = badParams(body, isLegacy);
     if (wrong !== undefined) {
       return rpcError(200, RPC.invalidParams, `Invalid params: ${wrong}`, { id: idOf(body) });
     }
     const { tool, args } = toolCalled(body);
     this.parts.limit(request, tool?.verb ?? "token");
     const refusal = tool && await this.stepUp(principal, tool, args, idOf(body));
-    return refusal ?? await this.dispatch(request, principal, authInfo, body);
+    return refusal ?? await this.dispatch(request, principal, authInfo, body, isLegacy);
   }
 
   private async dispatch(
@@ -163,8 +163,9 @@ class Door {
     principal: Principal,
     authInfo: AuthInfo,
     body: Json,
+    isLegacy: boolean,
   ): Promise<Response> {
-    if (await isLegacyRequest(request, body)) {
+    if (isLegacy) {
       const answer = await this.sessions.serve({ request, principal, authInfo, body });
       if (answer) return answer;
     }

@@ -1,6 +1,11 @@
 /** One factory of the MCP server for every era: the same tools, resources and prompts. */
-import { McpServer, type ServerContext } from "@modelcontextprotocol/server";
-import type { StandardSchemaWithJSON } from "@modelcontextprotocol/server";
+import {
+  McpServer,
+  type McpServerOptions,
+  type ServerContext,
+  type ServerEventBus,
+  type StandardSchemaWithJSON,
+} from "@modelcontextprotocol/server";
 import type { Principal } from "../policy.ts";
 import type { JsonObject } from "../types.ts";
 import { type McpDeps, type Progress, type Tool, ToolCall } from "./call.ts";
@@ -20,8 +25,14 @@ const INSTRUCTIONS =
 export interface ServerParts {
   readonly deps: McpDeps;
   readonly noteBug: NoteBug;
-  /** Adds to every server; for tests of the protocol itself. */
-  readonly extend?: ((server: McpServer) => void) | undefined;
+  readonly bus: ServerEventBus;
+  readonly extend?: McpExtension | undefined;
+}
+
+/** What tests of the protocol itself add to every server. */
+export interface McpExtension {
+  readonly options?: McpServerOptions;
+  register(server: McpServer, bus: ServerEventBus): void;
 }
 
 interface Listing {
@@ -42,7 +53,7 @@ function principalOf(ctx: ServerContext): Principal {
 }
 
 /** Makes a server. It is cheap: everything it lists was made once. */
-export function makeServer({ deps, noteBug, extend }: ServerParts): McpServer {
+export function makeServer({ deps, noteBug, bus, extend }: ServerParts): McpServer {
   const server = new McpServer(INFO, {
     instructions: INSTRUCTIONS,
     capabilities: {
@@ -50,6 +61,7 @@ export function makeServer({ deps, noteBug, extend }: ServerParts): McpServer {
       resources: { subscribe: true, listChanged: false },
       prompts: { listChanged: false },
     },
+    ...extend?.options,
   });
   const callOf = (ctx: ServerContext): ToolCall =>
     new ToolCall(
@@ -69,7 +81,7 @@ export function makeServer({ deps, noteBug, extend }: ServerParts): McpServer {
   }
   registerResources(server, deps, callOf);
   registerPrompts(server);
-  extend?.(server);
+  extend?.register(server, bus);
   return server;
 }
 

@@ -74,6 +74,7 @@ export class Scorer {
 
   private contest(scope: string, key: string): number {
     this.#contests ??= this.findContests();
+    if (this.#contests.size === 0) return 0;
     const mine = this.#contests.get(`${scope}:${key}`);
     return mine === undefined ? 0 : mine ? 1 : 0.5;
   }

@@ -189,8 +189,8 @@ Deno.test("What fell due during downtime is recorded in order, each at its insta
       });
       await world.must("alice", `put${i}`);
     }
-    await world.must("alice", "_send_message", { body: 1, kind: "task" });
-    await world.must("bob", "_claim_message", { seq: 13, lease_ms: 20_000 });
+    const { body } = await world.must("alice", "_send_message", { body: 1, kind: "task" });
+    await world.must("bob", "_claim_message", { seq: body.seq, lease_ms: 20_000 });
     await world.sleepThrough(3_600_000);
     await world.context("bob");
     const ends = await world.log("&kind=timer");
@@ -198,8 +198,11 @@ Deno.test("What fell due during downtime is recorded in order, each at its insta
       (Date.parse(end.ts) - START) / 1_000,
       end.writes.map((w: { key: string }) => w.key).join(),
     ]);
-    assert.deepEqual(seen, [[10, "k1,k3"], [20, "13"], [30, "k4"], [40, "k2"], [50, "k0"]]);
-    assert.deepEqual(ends.map((e) => e.seq), [15, 16, 17, 18, 19]);
+    assert.deepEqual(seen, [[10, "k1,k3"], [20, `${body.seq}`], [30, "k4"], [40, "k2"], [
+      50,
+      "k0",
+    ]]);
+    assert.deepEqual(ends.map((e) => e.seq - body.seq), [2, 3, 4, 5, 6]);
   });
 });
 
@@ -277,7 +280,7 @@ Deno.test("A timer made of parameters: missing ones leave it unnamed, wrong ones
     assert.equal(timer.due_at, new Date(START + 1_500).toISOString(), "started anew");
     await world.must("alice", "put", { timer: null });
     assert.equal((await world.context("bob")).state._shared.x._meta.timer, undefined);
-    for (const ms of ["1000", 0, -1, 1.5, 1e300, true, null, [], undefined]) {
+    for (const ms of ["1000", 0, -1, 1.5, 9e15, true, null, [], undefined]) {
       const reply = await world.invoke("alice", "for", ms === undefined ? {} : { ms });
       assert.equal(reply.status, 400, JSON.stringify(ms));
       assert.equal(reply.body.error, "invalid_timer");
@@ -302,7 +305,7 @@ const BAD: readonly [timer: unknown, field: string][] = [
   [{ ms: 1.5, effect: "delete" }, ".ms"],
   [{ ms: "1000", effect: "delete" }, ".ms"],
   [{ ms: 315_360_000_001, effect: "delete" }, ".ms"],
-  [{ ms: 1e308, effect: "delete" }, ".ms"],
+  [{ ms: 9e15, effect: "delete" }, ".ms"],
   [{ ms: null, effect: "delete" }, ".ms"],
   [{ at: "tomorrow", effect: "delete" }, ".at"],
   [{ at: "2030-01-01", effect: "delete" }, ".at"],

@@ -5,7 +5,7 @@ import type { ContextQuery } from "../context/query.ts";
 import type { HotRoom } from "../engine/hot.ts";
 import type { Moment } from "../engine/types.ts";
 import { cellOf } from "../room/changes.ts";
-import { share } from "../shared-text.ts";
+import { share } from "../context/text.ts";
 import { scopeCell } from "../sight/memos.ts";
 import type { Json, JsonObject, LogRecord, Millis } from "../types.ts";
 import type { Judgement } from "./index.ts";

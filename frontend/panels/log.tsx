@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { clock, instant, plural, preview } from "../format.ts";
-import type { LogRecord, Poll, Refusal as RefusalEntry, Write } from "../model.ts";
+import type { Json, LogRecord, Poll, Refusal as RefusalEntry, Write } from "../model.ts";
 import { Empty, Tag, Who, Why } from "../parts.tsx";
 import { useRoom } from "../room.ts";
 import { Tree } from "../tree.tsx";
@@ -110,13 +110,39 @@ export function WritesInBrief({ writes }: { readonly writes: readonly Write[] })
     <>
       {open.slice(0, 3).map((write, i) => (
         <span key={i} class="spaced">
-          <code><bdi>{write.scope}.{write.key}</bdi></code> {write.op === "set" ? "=" : write.op} <bdi>{preview(write.value ?? null, 60)}</bdi>
+          <code><bdi>{write.scope}.{write.key}</bdi></code> <bdi>{effectOf(write)}</bdi>
         </span>
       ))}
       {open.length > 3 && ` and ${open.length - 3} more`}
       {hidden > 0 && <Tag>{hidden} private</Tag>}
     </>
   );
+}
+
+/** What a write did, in a few words. Pure. */
+export function effectOf({ scope, op, value = null }: Write): string {
+  switch (op) {
+    case "delete":
+      return "deleted";
+    case "expire":
+      return "ran out";
+    case "enable":
+      return "began";
+    case "renew":
+      return "renewed";
+    case "cooldown":
+      return value === null ? "has rested" : "rests";
+    case "append":
+      return `+ ${preview(value, 60)}`;
+    case "merge":
+      return `merged ${preview(value, 60)}`;
+    default:
+      return `= ${preview(scope === "_messages" ? bodyOf(value) : value, 60)}`;
+  }
+}
+
+function bodyOf(value: Json): Json {
+  return value !== null && typeof value === "object" && !Array.isArray(value) ? value["body"] ?? value : value;
 }
 
 /** A record in full. */

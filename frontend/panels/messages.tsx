@@ -116,7 +116,14 @@ function MessageItem({ message, parent, replies, onThread, onReply }: {
         {to && <span class="quiet">to {to.map((id) => <Who key={id} id={id} />)}</span>}
         {kind !== "chat" && <Tag tone={kind === "task" ? "info" : ""}>{kind}</Tag>}
         <ClaimState message={message} />
-        <span class="quiet seq">#{seq} · <Ago at={message.ts} /></span>
+        <span class="row message-actions">
+          {replies > 0 && (
+            <button type="button" class="link" onClick={onThread}>{plural(replies, "reply", "replies")}</button>
+          )}
+          {canWrite(room) && <ClaimButtons message={message} />}
+          {canWrite(room) && <button type="button" class="link" onClick={onReply} aria-label={`Reply to ${seq}`}>Reply</button>}
+          <span class="quiet num">#{seq} · <Ago at={message.ts} /></span>
+        </span>
       </div>
       {reply_to !== undefined && (
         <button type="button" class="link quoted" onClick={onThread}>
@@ -124,13 +131,6 @@ function MessageItem({ message, parent, replies, onThread, onReply }: {
         </button>
       )}
       <div class="message-body"><MessageText body={body} /></div>
-      <div class="row message-actions">
-        {replies > 0 && (
-          <button type="button" class="link" onClick={onThread}>{plural(replies, "reply", "replies")}</button>
-        )}
-        {canWrite(room) && <button type="button" class="link" onClick={onReply} aria-label={`Reply to ${seq}`}>Reply</button>}
-        {canWrite(room) && <ClaimButtons message={message} />}
-      </div>
     </li>
   );
 }

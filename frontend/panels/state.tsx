@@ -222,8 +222,10 @@ function Row({ cell, index, isCurrent, onOpen }: {
       </td>
       <td class="c-key"><bdi title={key}>{key}</bdi></td>
       <td class={`c-value${isRecent ? " flash" : ""}`} key={isRecent ? `${_meta.seq}` : "still"}>
-        <code><bdi>{preview(value)}</bdi></code>
-        {_meta.timer && <Countdown timer={_meta.timer} />}
+        <span class="cell">
+          <code><bdi>{preview(value)}</bdi></code>
+          {_meta.timer && <Countdown timer={_meta.timer} />}
+        </span>
       </td>
       <td class="c-score"><Score value={_meta.score} /></td>
       <td class="c-velocity num">{_meta.velocity === undefined ? "" : short(_meta.velocity)}</td>

@@ -2,7 +2,6 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { instant, plural } from "../format.ts";
-import { Icon } from "../icons.tsx";
 import type { Context, LogRecord } from "../model.ts";
 import { Empty, IconButton, Refusal, Who } from "../parts.tsx";
 import { isAdmin, useRoom } from "../room.ts";
@@ -29,6 +28,15 @@ export function TimelinePanel() {
   return (
     <div class="scroll timeline">
       <Activity records={records} head={head} at={seq} onPick={(picked) => (at.value = picked)} />
+      <input
+        type="range"
+        aria-label="Record"
+        min={1}
+        max={head}
+        value={seq}
+        aria-valuetext={`record ${seq} of ${head}`}
+        onInput={(event) => (at.value = Number(event.currentTarget.value))}
+      />
       <div class="scrubber">
         <IconButton icon="back" label="One record back" onClick={() => (at.value = Math.max(1, seq - 1))} />
         <IconButton icon={play.isOn ? "pause" : "play"} label={play.isOn ? "Pause" : "Play"} onClick={play.toggle} />
@@ -39,28 +47,15 @@ export function TimelinePanel() {
             {SPEEDS.map((speed) => <option key={speed} value={speed}>{speed}×</option>)}
           </select>
         </label>
-        <input
-          type="range"
-          aria-label="Record"
-          min={1}
-          max={head}
-          value={seq}
-          aria-valuetext={`record ${seq} of ${head}`}
-          onInput={(event) => (at.value = Number(event.currentTarget.value))}
-        />
+        {isAdmin(room) && (
+          <IconButton icon="fork" label="Fork from here" showLabel onClick={() => (isForking.value = true)} />
+        )}
+        {at.value !== undefined && (
+          <button type="button" class="link" onClick={() => (at.value = undefined)}>Back to now</button>
+        )}
         <output class="num">{seq} of {head}</output>
       </div>
       <RecordLine record={records.find((record) => record.seq === seq)} />
-      <p class="row">
-        {at.value !== undefined && (
-          <button type="button" class="small" onClick={() => (at.value = undefined)}>Back to now</button>
-        )}
-        {isAdmin(room) && (
-          <button type="button" class="small" onClick={() => (isForking.value = true)}>
-            <Icon name="fork" size={14} /> Fork from here
-          </button>
-        )}
-      </p>
       <Replay seq={seq} />
       <Compare at={seq} head={head} />
       {isForking.value && <ForkDialog at={seq} onClose={() => (isForking.value = false)} />}

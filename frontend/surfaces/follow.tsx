@@ -46,14 +46,16 @@ export function Watch({ value, config }: { readonly value: Json; readonly config
       <tbody>
         {keys.map(([scope, key]) => {
           const id = cellId(scope, key);
-          const entry = store.cells.get(id)?.entry;
+          const cell = store.cells.get(id);
+          const entry = cell?.entry;
+          const isRecent = cell !== undefined && cell.changedAt > 0 && performance.now() - cell.changedAt < 1_500;
           return (
             <tr key={id}>
               <th scope="row">
                 <button type="button" class="link" onClick={() => (opened.value = id)}><bdi>{scope === "_shared" ? key : `${scope}.${key}`}</bdi></button>
               </th>
               <td>
-                {entry ? <code key={entry._meta.seq} class="flash"><bdi>{preview(entry.value, 80)}</bdi></code> : <span class="quiet">not there</span>}
+                {entry ? <code key={entry._meta.seq} class={isRecent ? "flash" : ""}><bdi>{preview(entry.value, 80)}</bdi></code> : <span class="quiet">not there</span>}
                 {entry?._meta.timer && <Countdown timer={entry._meta.timer} />}
               </td>
               <td class="quiet num">{entry && <><Who id={entry._meta.writer ?? ""} /> <Ago at={entry._meta.updated_at} /></>}</td>

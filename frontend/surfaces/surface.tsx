@@ -12,7 +12,7 @@ import { innerSurfaces } from "./panel.tsx";
 import { ArrayTable, PairTable, ViewGrid } from "./tables.tsx";
 import { MarkdownText } from "./text.tsx";
 
-const WIDE: ReadonlySet<SurfaceType> = new Set(["markdown", "feed", "array-table", "view-grid", "section", "json", "action-form"]);
+const WIDE: ReadonlySet<SurfaceType> = new Set(["markdown", "feed", "array-table", "view-grid", "section", "json", "action-form", "watch"]);
 
 /** A surface in its card. One whose `enabled` does not hold is not there. */
 export function SurfaceCard({ surface }: { readonly surface: Surface }) {
@@ -23,7 +23,7 @@ export function SurfaceCard({ surface }: { readonly surface: Surface }) {
   const error = source?._meta.error;
   const type = surface.type;
   return (
-    <section class={`card surface ${type}${WIDE.has(type) ? " span" : ""}`} aria-label={surface.label}>
+    <section class={`card surface type-${type}${WIDE.has(type) ? " span" : ""}`} aria-label={surface.label}>
       <h3 class="surface-label"><bdi>{surface.label}</bdi></h3>
       {error ? <p><Tag tone="bad">{error.code}</Tag> {error.message}</p> : <SurfaceBody surface={surface} value={source?.value ?? null} />}
     </section>

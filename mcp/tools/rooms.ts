@@ -3,6 +3,7 @@ import { z } from "zod";
 import { join, joinBody } from "../../agents/join.ts";
 import { disembody, embody, embodyBody, type EmbodyCall } from "../../embody.ts";
 import { restrictBody, restrictScope, revokeAccess } from "../../narrowing.ts";
+import { note } from "../../oauth/audit.ts";
 import { createBody, createRoom, listRooms } from "../../rooms.ts";
 import type { Json, JsonObject } from "../../types.ts";
 import { ADDS, READS, REMOVES, SETS, type Tool, ToolCall } from "../call.ts";
@@ -39,6 +40,17 @@ async function embodyAndLook(call: ToolCall, args: JsonObject): Promise<JsonObje
   const now = new ToolCall(deps, await deps.auth.again(call.principal), client, signal, progress);
   const context = await readContext(now, room as string, embodied.agent, {});
   return { ...context.body, _session: { room: room!, level, ...embodied } };
+}
+
+/** Notes for the token's user that the token was narrowed, as on every other way to change one. */
+async function noted(call: ToolCall, narrowed: JsonObject): Promise<JsonObject> {
+  const { store, clock } = call.deps;
+  await note({ store, now: () => clock.now() }, call.principal.user!.id, "token_changed", {
+    token: call.principal.lineage[0]!.id,
+    from: String(narrowed["previous_scope"]),
+    to: String(narrowed["scope"]),
+  });
+  return narrowed;
 }
 
 /** The tools. */
@@ -160,7 +172,8 @@ export const ROOM_TOOLS: readonly Tool[] = [
     input: restrictBody.extend({ room }),
     told: { agent: "bind to this agent" },
     output: z.looseObject({ room: z.string(), scope: z.string(), previous_scope: z.string() }),
-    run: (call, { room, ...body }) => restrictScope(embodyCall(call, room), body),
+    run: async (call, { room, ...body }) =>
+      await noted(call, await restrictScope(embodyCall(call, room), body)),
   },
   {
     name: "sync_revoke_access",
@@ -170,6 +183,6 @@ export const ROOM_TOOLS: readonly Tool[] = [
     annotations: REMOVES,
     input: z.strictObject({ room }),
     output: z.looseObject({ room: z.string(), revoked: z.boolean(), scope: z.string() }),
-    run: (call, { room }) => revokeAccess(embodyCall(call, room)),
+    run: async (call, { room }) => await noted(call, await revokeAccess(embodyCall(call, room))),
   },
 ];

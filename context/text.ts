@@ -2,7 +2,7 @@
  * JSON text of replies. What goes to many readers alike (the context of a wake-up) is turned
  * into text once, and the replies are put together from it.
  */
-import type { Json, JsonObject } from "./types.ts";
+import type { Json, JsonObject } from "../types.ts";
 
 /** Shared objects and their text; "" until it is asked for. */
 const texts = new WeakMap<JsonObject, string>();

@@ -1,0 +1,171 @@
+/**
+ * Pages for people: landing, dashboard, documents, overview, errors, and the files they load.
+ * Whoever does not ask for HTML gets what the JSON door has.
+ */
+import type { Context, Hono } from "hono";
+import type { Config } from "../config.ts";
+import { cookieName } from "../oauth/session.ts";
+import { Frontend, type StaticFile, STYLES } from "./pages/bundle.ts";
+import { type Doc, indexDocuments, searchDocuments } from "./pages/doc-index.ts";
+import { docPage, docsPage } from "./pages/docs.tsx";
+import { landingPage } from "./pages/landing.tsx";
+import type { Visitor } from "./pages/layout.tsx";
+import { dashboardPage, noticePage } from "./pages/notices.tsx";
+import { overviewPage } from "./pages/overview.tsx";
+import type { Documents } from "./documents.ts";
+import type { LogLine } from "./log-lines.ts";
+
+/** What the pages are made of. */
+export interface PageDeps {
+  readonly config: Config;
+  readonly documents: Documents;
+  readonly log: LogLine;
+  /** What `/` answers to those who are no browsers. */
+  skill(): Response;
+}
+
+/** Error pages for browsers; undefined for everybody else. */
+export interface ErrorPages {
+  missing(request: Request): Response | undefined;
+  broken(request: Request, requestId: string): Response | undefined;
+}
+
+const PICTURES = new URL("../reference/pictures/", import.meta.url);
+const PICTURE_PREFIX = "/static/app/pictures/";
+
+/** Mounts the pages. */
+export async function mountPages(app: Hono, deps: PageDeps): Promise<ErrorPages> {
+  const frontend = new Frontend();
+  const docs = indexDocuments(deps.documents);
+  const pictures = await readPictures();
+  const visitor = visitorOf(deps.config);
+  app.get("/", async (c) => {
+    if (!wantsHtml(c.req.raw)) return deps.skill();
+    const room = c.req.query("room");
+    if (room !== undefined && room !== "") return await dashboard(frontend, deps, room, visitor(c.req.raw));
+    const script = await scriptPath(frontend, "landing.js", deps.log);
+    const picture = pictures.has(`${PICTURE_PREFIX}dashboard.png`) ? `${PICTURE_PREFIX}dashboard.png` : undefined;
+    return landingPage(deps.config.origin, visitor(c.req.raw), script, picture);
+  });
+  mountDocs(app, docs, visitor);
+  app.get("/overview", (c) => overviewPage(visitor(c.req.raw)));
+  app.post("/theme", chooseTheme);
+  app.get("/static/app/*", async (c) => {
+    const path = new URL(c.req.url).pathname;
+    const file = STYLES.served.get(path) ?? pictures.get(path) ?? (await frontend.scripts()).files.get(path);
+    return file ? serveFile(file, path.startsWith(PICTURE_PREFIX)) : c.notFound();
+  });
+  return {
+    missing: (request) => wantsHtml(request) ? missingPage(visitor(request)) : undefined,
+    broken: (request, requestId) => wantsHtml(request) ? brokenPage(visitor(request), requestId) : undefined,
+  };
+}
+
+async function dashboard(frontend: Frontend, deps: PageDeps, room: string, visitor: Visitor): Promise<Response> {
+  const script = await scriptPath(frontend, "app.js", deps.log);
+  if (script !== undefined) return dashboardPage(room.slice(0, 128), visitor, script);
+  return noticePage(visitor, 503, "The dashboard cannot be made here", [
+    "The browser's code could not be bundled: the bundler is fetched once, and needs the network for it.",
+    "Run `deno task build` where there is one, or start the service once with a network; everything else works.",
+  ]);
+}
+
+async function scriptPath(frontend: Frontend, name: string, log: LogLine): Promise<string | undefined> {
+  try {
+    const { base } = await frontend.scripts();
+    return base + name;
+  } catch (error) {
+    log("warn", "frontend", { error: error instanceof Error ? error.message : String(error) });
+    return undefined;
+  }
+}
+
+type VisitorOf = (request: Request) => Visitor;
+
+function mountDocs(app: Hono, docs: readonly Doc[], visitor: VisitorOf): void {
+  app.get("/docs", (c) => {
+    const query = (c.req.query("q") ?? "").trim().slice(0, 200);
+    const search = query === "" ? undefined : { query, hits: searchDocuments(docs, query) };
+    return docsPage(docs, visitor(c.req.raw), search);
+  });
+  app.get("/docs/:slug", (c) => {
+    const slug = c.req.param("slug").replace(/\.md$/, "").toLowerCase();
+    const doc = docs.find((known) => known.slug === slug);
+    return doc ? docPage(docs, doc, visitor(c.req.raw)) : c.notFound();
+  });
+}
+
+/** Does this request come from somebody who reads pages? */
+export function wantsHtml(request: Request): boolean {
+  return request.method === "GET" && (request.headers.get("accept") ?? "").includes("text/html");
+}
+
+function visitorOf(config: Config): VisitorOf {
+  const session = new RegExp(`(?:^|;\\s*)${cookieName(config.origin)}=`);
+  return (request) => {
+    const cookies = request.headers.get("cookie") ?? "";
+    const theme = /(?:^|;\s*)theme=(light|dark)\b/.exec(cookies)?.[1];
+    const url = new URL(request.url);
+    return {
+      theme: theme === "light" || theme === "dark" ? theme : undefined,
+      isSignedIn: session.test(cookies),
+      path: url.pathname + url.search,
+    };
+  };
+}
+
+/** The theme of a form without script: a cookie, and back to where one was. */
+async function chooseTheme(c: Context): Promise<Response> {
+  const form = new URLSearchParams((await c.req.text()).slice(0, 4_000));
+  const theme = form.get("theme"), next = form.get("next") ?? "/";
+  const path = /^\/(?![/\\])/.test(next) && URL.canParse(next, "http://sync.invalid") ? next : "/";
+  const isChosen = theme === "light" || theme === "dark";
+  return new Response(null, {
+    status: 303,
+    headers: {
+      "Location": encodeURI(decodeURISafe(path)),
+      "Set-Cookie": `theme=${isChosen ? theme : ""}; Path=/; SameSite=Lax; Max-Age=${isChosen ? 31_536_000 : 0}`,
+    },
+  });
+}
+
+function decodeURISafe(path: string): string {
+  try {
+    return decodeURI(path);
+  } catch {
+    return "/";
+  }
+}
+
+function serveFile({ type, body }: StaticFile, isStable: boolean): Response {
+  return new Response(body, {
+    headers: {
+      "Content-Type": type,
+      "Cache-Control": isStable ? "public, max-age=300" : "public, max-age=31536000, immutable",
+      "X-Content-Type-Options": "nosniff",
+    },
+  });
+}
+
+function missingPage(visitor: Visitor): Response {
+  return noticePage(visitor, 404, "There is nothing here", [`No page has the address ${visitor.path.slice(0, 200)}.`]);
+}
+
+function brokenPage(visitor: Visitor, requestId: string): Response {
+  return noticePage(visitor, 500, "Something went wrong", [`It has been noted as ${requestId}. Trying again may help.`]);
+}
+
+/** The pictures, from a list made once. */
+async function readPictures(): Promise<ReadonlyMap<string, StaticFile>> {
+  const pictures = new Map<string, StaticFile>();
+  try {
+    for await (const { name, isFile } of Deno.readDir(PICTURES)) {
+      if (!isFile || !/^[a-z0-9-]+\.png$/.test(name)) continue;
+      pictures.set(PICTURE_PREFIX + name, { type: "image/png", body: await Deno.readFile(new URL(name, PICTURES)) });
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  return pictures;
+}
+
