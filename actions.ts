@@ -12,14 +12,7 @@ import { EXPAND_PARAMS_MAX } from "./limits.ts";
 import { isPrivateScope } from "./policy.ts";
 import { literalTargets } from "./room/changes.ts";
 import type { Room } from "./room.ts";
-import {
-  hasAuthority,
-  mustFitValue,
-  mustHaveAuthority,
-  mustNotCycle,
-  mustStayWithinLimits,
-  standingOf,
-} from "./rules.ts";
+import { hasAuthority, mustFitValue, mustHaveAuthority, mustHaveRoomFor, mustNotCycle, mustStayWithinLimits, standingOf } from "./rules.ts";
 import type { Sight } from "./sight.ts";
 import { type Availability, availabilityOf } from "./sight/availability.ts";
 import { arm, checkTimer } from "./timers.ts";
@@ -116,6 +109,7 @@ export function decideRegisterAction(
     ...(timer ? { timer } : {}),
     ...(definition.enabled === undefined ? {} : { enabled: definition.enabled }),
   };
+  mustHaveRoomFor(room, [write]);
   const redefinition = old && redefined(old, definition, known!);
   return {
     draft: {

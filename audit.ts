@@ -8,6 +8,7 @@ import { AUDIT_RECORDS } from "./limits.ts";
 import { canReadScope } from "./policy.ts";
 import { shownTo } from "./record.ts";
 import type { Room } from "./room.ts";
+import { baseOf, showBase } from "./snapshots.ts";
 import type { LogFilter } from "./store/rows.ts";
 import type { Store } from "./store.ts";
 import type { Json, JsonObject, LogRecord, Write } from "./types.ts";
@@ -20,7 +21,8 @@ export function showRecord(
   proof = false,
 ): JsonObject {
   return shownTo(record, {
-    own: acting.isAdmin && !acting.isBorrowed ||
+    // A verdict is a public word.
+    own: record.kind === "verdict" || acting.isAdmin && !acting.isBorrowed ||
       (acting.agent !== "" && record.agent === acting.agent),
     canRead: (scope) => canReadScope(room, acting.agent, acting.seesAll, scope),
   }, proof);
@@ -45,6 +47,7 @@ export async function readLogPage(
   return {
     records: page.map((record) => showRecord(room, acting, record, proof)),
     head: upTo,
+    ...(room.base === null ? {} : { base: showBase(baseOf(room)) }),
     total,
     returned: page.length,
     ...(records.length > limit && last ? { next_after: last.seq } : {}),

@@ -161,6 +161,11 @@ export class Auth {
   }
 }
 
+/** Has one of the grants that a principal stands on run out? */
+export function isExpired(principal: Principal, now: Millis): boolean {
+  return principal.lineage.some(({ expiresAt }) => expiresAt != null && expiresAt <= now);
+}
+
 /** A caller without a credential. */
 export function nobody(isOpen: boolean): Principal {
   return { lineage: [], roles: new Map(), embodied: new Map(), isOpen };

@@ -87,6 +87,15 @@ export const BUILTINS: Readonly<Record<string, BuiltinListing>> = {
       status: { type: "string", enum: ["active", "busy", "idle", "done"], required: true },
     },
   },
+  _judge: {
+    description: "Judge a record: a verdict on somebody else's work, evidence for trust().",
+    params: {
+      subject: { type: "integer", required: true, description: "the judged record's seq" },
+      verdict: { type: "string", enum: ["accept", "reject"], required: true },
+      domain: { type: "string", description: "code, ops, …; the action's own where it has one" },
+      note: { type: "string" },
+    },
+  },
   _configure: {
     description: "Set a key of the room's configuration (admins).",
     params: { key: { type: "string", required: true }, value: { type: "any" } },

@@ -4,6 +4,7 @@
  */
 import { Buffer } from "node:buffer";
 import { hash } from "node:crypto";
+import { shortDigest } from "./canonical/short-digest.ts";
 import { invalid, SyncError } from "./errors.ts";
 import { JSON_DEPTH_MAX } from "./limits.ts";
 import type { Json, JsonObject } from "./types.ts";
@@ -46,7 +47,7 @@ function canonicalMembers(value: Record<string, unknown>): string {
 
 /** SHA-256 of UTF-8 text, as lower-case hex. */
 export function sha256(text: string): string {
-  return hash("sha256", text, "hex");
+  return shortDigest(text) ?? hash("sha256", text, "hex");
 }
 
 /** An entry's version: the first 16 hex digits of the SHA-256 of its canonical JSON. */
@@ -76,9 +77,22 @@ export function parseJson(text: string): Json {
       example: { params: {} },
     });
   }
-  const found = faultOf(value, 0, LONG_NUMBER.test(text), SURROGATE.test(text));
+  const numbers = LONG_NUMBER.test(text);
+  const found = faultOf(value, 0, numbers && hasInexact(text), SURROGATE.test(text));
   if (found) throw invalid(`body${found.path}`.slice(0, 120), found.detail, found.example);
   return value;
+}
+
+/** Is any number infinite, or written as an integer that a double would round? */
+function hasInexact(text: string): boolean {
+  let found = false;
+  JSON.parse(text, (_key: string, value: unknown, context?: { source?: string }) => {
+    if (typeof value !== "number") return null;
+    const isInteger = /^-?\d+$/.test(context?.source ?? "");
+    if (!Number.isFinite(value) || (isInteger && !Number.isSafeInteger(value))) found = true;
+    return null;
+  });
+  return found;
 }
 
 /** What is wrong with a value, and where below it. */

@@ -59,6 +59,7 @@ export function buildContext(
   const seen = sight.scorer.isAgent ? hot.presence.get(acting.agent)?.seen ?? 0 : moment.room.head;
   const has = (section: "state" | "views" | "agents" | "actions" | "messages"): boolean =>
     query.sections.has(section);
+  if (has("views")) hot.viewsReadAt = moment.room.head;
   const collected: Collected = {
     state: has("state")
       ? collectState(sight, query, seen)

@@ -4,7 +4,7 @@ import { canonical } from "./canonical.ts";
 import { invalid } from "./errors.ts";
 import { foldOn, roomAt } from "./replay.ts";
 import { canReadScope } from "./policy.ts";
-import { type Room } from "./room.ts";
+import type { Room } from "./room.ts";
 import { cellOf, splitCell } from "./room/changes.ts";
 import type { Store } from "./store.ts";
 import { isDormant } from "./timers.ts";

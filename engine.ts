@@ -6,8 +6,10 @@ import { knownOutcome, remember } from "./engine/idempotency.ts";
 import { PresenceWriter } from "./engine/presence.ts";
 import { randomUUID } from "node:crypto";
 import { Committer } from "./engine/committer.ts";
+import { Follower } from "./engine/follower.ts";
 import { HotRoom, type Pending, TailDropped } from "./engine/hot.ts";
 import { rehearseAt } from "./engine/rehearsal.ts";
+import { roomExists, tooBusy } from "./engine/refusals.ts";
 import { Residency } from "./engine/residency.ts";
 import type {
   Change,
@@ -23,6 +25,7 @@ import { SyncError } from "./errors.ts";
 import { roomNotFound } from "./policy.ts";
 import { hashOf } from "./record.ts";
 import { Room } from "./room.ts";
+import { type ActorsPort, NotLoaded } from "./sight/actors.ts";
 import type { Store } from "./store.ts";
 import type { RoomCommit } from "./store/rows.ts";
 import { iso } from "./timers.ts";
@@ -38,7 +41,10 @@ export class Engine {
   readonly #committer: Committer;
   readonly #wheel: Wheel;
   readonly #presence: PresenceWriter;
+  readonly #follower: Follower;
   isClosing = false;
+  /** What is known of actors: set once by whoever wires the service. */
+  actors: ActorsPort | undefined;
 
   constructor(readonly store: Store, readonly clock: Clock) {
     this.#committer = new Committer(store, {
@@ -48,15 +54,28 @@ export class Engine {
         // What was due is due again, even if nobody calls.
         this.clock.after(1_000, () => this.onDue(hot));
       },
-      onLost: (hot) => this.catchUp(hot),
+      onLost: (hot) => this.#follower.catchUp(hot),
     });
-    this.#rooms = new Residency(store, clock, (hot) => this.#wheel.note(hot, hot.room.nextDue()));
+    this.#rooms = new Residency(store, clock, (hot) => {
+      hot.actors = this.actors;
+      this.#wheel.note(hot, hot.room.nextDue());
+    });
     this.#presence = new PresenceWriter(
       clock,
       this.#rooms.byUid,
       (rows) => this.#committer.alone(() => store.savePresence(rows)),
     );
     this.#wheel = new Wheel(clock, (hot) => this.onDue(hot));
+    this.#follower = new Follower(store, clock, this.#rooms.byUid, {
+      onEnded: (hot) => {
+        this.#rooms.release(hot);
+        this.emit(hot, { records: [], cells: new Set(), ended: true });
+      },
+      onFollowed: (hot, change) => {
+        this.#wheel.note(hot, hot.room.nextDue());
+        this.emit(hot, change);
+      },
+    });
   }
 
   /** Tells about every change that has become durable. The answer unsubscribes. */
@@ -91,7 +110,7 @@ export class Engine {
     const known = this.#rooms.known(id);
     if (!known) return await this.#rooms.load(id);
     known.lastUsed = this.clock.now();
-    if (this.store.db.isShared) await this.catchUp(known);
+    if (this.store.db.isShared) await this.#follower.catchUp(known);
     return known.isDead ? await this.#rooms.load(id) : known;
   }
 
@@ -120,13 +139,21 @@ export class Engine {
       try {
         return await this.attempt(hot, command, idem);
       } catch (error) {
+        if (error instanceof NotLoaded) {
+          await error.load();
+          attempt--;
+          continue;
+        }
         if (!(error instanceof TailDropped)) throw error;
         if (attempt > 0) await this.pause(attempt * 5);
       }
     }
-    throw new SyncError("store_busy", "Other writers were faster, several times in a row.", {
-      hint: "Repeat the call.",
-    }, { "Retry-After": "1" });
+    throw tooBusy();
+  }
+
+  /** Runs a look that may not miss what is known of actors. */
+  private strictly<T>(run: () => T): T {
+    return this.actors ? this.actors.strictly(run) : run();
   }
 
   private async pause(ms: Millis): Promise<void> {
@@ -141,7 +168,7 @@ export class Engine {
     const moment = this.moment(hot);
     let decision: Decision<T>;
     try {
-      decision = command(moment);
+      decision = this.strictly(() => command(moment));
     } catch (error) {
       await hot.whenDurable(hot.room.head);
       throw error;
@@ -154,7 +181,10 @@ export class Engine {
     }
     const ended = idem && remember(hot, idem, moment.now);
     try {
-      const { record, reply } = this.keep(hot, decision.draft, moment.now, decision, idem);
+      const { draft } = decision;
+      const { record, reply } = this.strictly(() =>
+        this.keep(hot, draft, moment.now, decision, idem)
+      );
       await hot.whenDurable(record.seq);
       ended?.(record.seq);
       return { reply, seq: record.seq, replayed: false };
@@ -244,18 +274,21 @@ export class Engine {
       try {
         const moment = this.moment(hot);
         seq = hot.room.head;
-        const value = look(moment);
+        const value = this.strictly(() => look(moment));
         await hot.whenDurable(seq);
         return { value, seq, hot };
       } catch (error) {
+        if (error instanceof NotLoaded) {
+          await error.load();
+          attempt--;
+          continue;
+        }
         if (error instanceof TailDropped) continue;
         await hot.whenDurable(seq)?.catch(() => undefined);
         throw error;
       }
     }
-    throw new SyncError("store_busy", "Other writers were faster, several times in a row.", {
-      hint: "Repeat the call.",
-    }, { "Retry-After": "1" });
+    throw tooBusy();
   }
 
   /** Decides and applies a command, looks at the result, and takes it all back. */
@@ -266,6 +299,11 @@ export class Engine {
   ): Promise<{ value: T; seq: number }> {
     const { value, seq } = await this.read(id, (moment) => rehearseAt(moment, command, look));
     return { value, seq };
+  }
+
+  /** The uid of a room that is yet to be made. */
+  newUid(): string {
+    return randomUUID();
   }
 
   /**
@@ -282,7 +320,7 @@ export class Engine {
     this.#creating.add(id);
     try {
       const now = Math.max(this.clock.now(), begun?.ts ?? 0);
-      const room = begun ?? new Room(randomUUID(), id, now);
+      const room = begun ?? new Room(this.newUid(), id, now);
       const hot = new HotRoom(room, now);
       const decision = decide(room, now);
       const { base, forkedFrom, createdAt } = room;
@@ -325,43 +363,6 @@ export class Engine {
     this.clock.after(pause, () => void this.purge());
   }
 
-  /**
-   * Follows what other processes have written to the room. All who ask while a look is under way
-   * share the next one: no look is older than the request that relies on it.
-   */
-  private async catchUp(hot: HotRoom): Promise<void> {
-    const look = (): Promise<void> =>
-      hot.looking = this.follow(hot).finally(() => hot.looking = undefined);
-    if (!hot.looking) return await look();
-    hot.nextLook ??= hot.looking.then(() => {
-      hot.nextLook = undefined;
-      return look();
-    });
-    await hot.nextLook;
-  }
-
-  private async follow(hot: HotRoom): Promise<void> {
-    const row = await this.store.findRoomByUid(hot.room.uid);
-    if (!row) {
-      this.#rooms.release(hot);
-      this.emit(hot, { records: [], cells: new Set(), ended: true });
-      return;
-    }
-    if (row.head <= hot.durable || hot.pending.length > 0) return;
-    const records = await this.store.readLog(hot.room.uid, { after: hot.durable });
-    if (hot.pending.length > 0) return;
-    const cells = new Set<string>(["head"]);
-    for (const record of records) {
-      if (record.seq !== hot.room.head + 1) continue;
-      const { touched } = hot.room.apply(record);
-      hot.room.hash = record.hash;
-      for (const cell of hot.memos.invalidate(touched)) cells.add(cell);
-    }
-    hot.settleDurable(hot.room.head);
-    this.#wheel.note(hot, hot.room.nextDue());
-    this.emit(hot, { records, cells });
-  }
-
   private onDue(hot: HotRoom): void {
     if (hot.isDead || this.isClosing) return;
     this.settle(hot, Math.max(this.clock.now(), hot.room.ts));
@@ -375,6 +376,13 @@ export class Engine {
     this.emit(hot, { records: [], cells });
   }
 
+  /** Something beside the rooms changed: whatever read it, in any of them, reads differently. */
+  touchAll(cells: readonly string[]): void {
+    for (const hot of this.hotRooms) {
+      this.emit(hot, { records: [], cells: hot.memos.invalidate(cells, false) });
+    }
+  }
+
   /** An agent's cursors moved: written by and by, of no interest to others. */
   cursorsMoved(hot: HotRoom, agent: string): void {
     this.#presence.note(hot, agent);
@@ -385,14 +393,8 @@ export class Engine {
     this.isClosing = true;
     this.#rooms.stop();
     this.#wheel.stop();
+    this.#follower.stop();
     await this.#committer.idle();
     await this.#presence.flush(true);
   }
-}
-
-function roomExists(id: string): SyncError {
-  return new SyncError("room_exists", `The room "${id}" exists already.`, {
-    id,
-    hint: "Choose another id, or leave it out to get one.",
-  });
 }

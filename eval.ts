@@ -5,7 +5,7 @@ import { Budget, CelError, compile, explain, toJson, typeName } from "./cel.ts";
 import type { Moment } from "./engine/types.ts";
 import { jsonObject, parseBody } from "./input.ts";
 import { failedExpression } from "./invoke/failures.ts";
-import { callerEyes, Sight } from "./sight.ts";
+import { ownEyes, Sight } from "./sight.ts";
 import type { Json, JsonObject } from "./types.ts";
 import { readsOf } from "./views.ts";
 
@@ -23,7 +23,7 @@ export function evaluateFor({ hot, room, now }: Moment, acting: Acting, raw: Jso
   const program = compile(body.expr, { field: "expr", place: "call" });
   const sight = new Sight(
     hot,
-    callerEyes(room, acting.agent, acting.seesAll),
+    ownEyes(room, acting),
     now,
     undefined,
     body.params ?? {},

@@ -3,9 +3,10 @@
  * it. One encoded chunk is shared by all readers of equal sight; a slow reader is let go with
  * `reset` and never holds up a writer.
  */
-import { act, type Acting, type Auth } from "./auth.ts";
+import { heartbeat } from "./agents/presence.ts";
+import { act, type Acting, type Auth, isExpired } from "./auth.ts";
 import { showRecord } from "./audit.ts";
-import type { Change, Moment } from "./engine/types.ts";
+import type { Change } from "./engine/types.ts";
 import type { Engine } from "./engine.ts";
 import type { HotRoom } from "./engine/hot.ts";
 import { SyncError } from "./errors.ts";
@@ -15,11 +16,11 @@ import {
   ROOM_STREAMS_MAX,
   STREAM_BACKLOG_BYTES_MAX,
 } from "./limits.ts";
+import { allBesides, besidesFor, besidesOf, frame, retryFrame } from "./events/frames.ts";
 import { type Elevate, grantsOf, type Principal } from "./policy.ts";
 import type { Room } from "./room.ts";
-import { splitCell } from "./room/changes.ts";
 import { callerEyes, Sight } from "./sight.ts";
-import type { Json, JsonObject, LogRecord } from "./types.ts";
+import type { LogRecord } from "./types.ts";
 
 /** What a stream needs from its door. */
 export interface StreamRequest {
@@ -41,6 +42,14 @@ interface Reader {
   /** The newest record it was sent. */
   sent: number;
   generation: number;
+  /** Reads the log to come up with the room; what stands beside the records comes at its end. */
+  isBehind: boolean;
+  /** Was not told of something beside the records. */
+  hasMissed: boolean;
+  /** Has read nothing of a full backlog since the last heartbeat. */
+  isStuck: boolean;
+  /** Called when there is room for more. */
+  onRoom: (() => void) | undefined;
   readonly controller: ReadableStreamDefaultController<Uint8Array>;
   end(event?: "reset" | "end", reason?: string): void;
 }
@@ -51,15 +60,16 @@ interface Gathering {
   readonly cells: Set<string>;
   cancel: (() => void) | undefined;
   cancelHeartbeat: (() => void) | undefined;
+  cancelVolatile: (() => void) | undefined;
+  /** What views that change by themselves last came to, as JSON. */
+  readonly volatile: Map<string, string>;
 }
 
 const RECORDS_PER_READ = 500;
-const encoder = new TextEncoder();
-
-function frame(event: string, data: Json, id?: number): Uint8Array {
-  const head = id === undefined ? "" : `id: ${id}\n`;
-  return encoder.encode(`${head}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
-}
+/** A client whose stream ended comes back after this. */
+const RETRY_MS = 1_000;
+/** Views that change by themselves are looked at this often. */
+const VOLATILE_MS = 1_000;
 
 /** The event streams of all rooms. */
 export class Streams {
@@ -81,19 +91,25 @@ export class Streams {
   async subscribe(
     request: StreamRequest,
   ): Promise<{ body: ReadableStream<Uint8Array>; seq: number }> {
-    const { value: acting, hot, seq } = await this.engine.read(
-      request.room,
-      (moment) => act(request.principal, moment, "events", request.agent, request.elevate),
-    );
+    const { value: acting, hot, seq } = await this.engine.read(request.room, (moment) => {
+      const acting = act(request.principal, moment, "events", request.agent, request.elevate);
+      heartbeat(this.engine, moment.hot, acting, moment.now);
+      return acting;
+    });
     const gathering = this.gathering(hot);
     if (gathering.readers.size >= ROOM_STREAMS_MAX) throw tooManyStreams();
-    const isAhead = request.after !== undefined && request.after > seq;
+    const after = request.after ?? seq;
     let reader: Reader | undefined;
     const body = new ReadableStream<Uint8Array>({
       start: (controller) => {
-        reader = this.enter(hot, gathering, request, acting, controller, request.after ?? seq);
-        if (isAhead) reader.end("reset", "the cursor is ahead of the room");
-        else if ((request.after ?? seq) < seq) void this.catchUp(hot, reader, seq);
+        reader = this.enter(hot, gathering, request, acting, controller, after);
+        if (after > hot.durable) reader.end("reset", "the cursor is ahead of the room");
+        else if (after < hot.durable) void this.catchUp(hot, gathering, reader);
+        else this.noteViews(hot, gathering);
+      },
+      pull: () => {
+        if (reader) reader.isStuck = false;
+        reader?.onRoom?.();
       },
       cancel: () => reader?.end(),
     }, new ByteLengthQueuingStrategy({ highWaterMark: STREAM_BACKLOG_BYTES_MAX }));
@@ -108,6 +124,8 @@ export class Streams {
         cells: new Set(),
         cancel: undefined,
         cancelHeartbeat: undefined,
+        cancelVolatile: undefined,
+        volatile: new Map(),
       };
       this.#rooms.set(hot, gathering);
     }
@@ -129,12 +147,17 @@ export class Streams {
       key: sightKey(acting, hot.room),
       sent,
       generation: this.auth.generation,
+      isBehind: false,
+      hasMissed: false,
+      isStuck: false,
+      onRoom: undefined,
       controller,
       end: (event, reason) => {
         if (!gathering.readers.delete(reader)) return;
         hot.pins--;
         request.signal?.removeEventListener("abort", onAbort);
         if (gathering.readers.size === 0) this.release(hot, gathering);
+        reader.onRoom?.();
         finish(controller, event, hot.room.head, reason);
       },
     };
@@ -142,14 +165,15 @@ export class Streams {
     hot.pins++;
     request.signal?.addEventListener("abort", onAbort, { once: true });
     this.beat(hot, gathering);
-    controller.enqueue(encoder.encode(`retry: 1000\n\n`));
+    controller.enqueue(retryFrame(RETRY_MS));
     return reader;
   }
 
   private release(hot: HotRoom, gathering: Gathering): void {
     gathering.cancel?.();
     gathering.cancelHeartbeat?.();
-    this.#rooms.delete(hot);
+    gathering.cancelVolatile?.();
+    if (this.#rooms.get(hot) === gathering) this.#rooms.delete(hot);
   }
 
   /** A sign of life now and then, so that dead connections are noticed. */
@@ -157,7 +181,13 @@ export class Streams {
     gathering.cancelHeartbeat ??= this.engine.clock.after(EVENT_HEARTBEAT_MS, () => {
       gathering.cancelHeartbeat = undefined;
       const chunk = frame("heartbeat", { seq: hot.room.head });
-      for (const reader of [...gathering.readers]) this.send(reader, chunk);
+      const now = this.engine.clock.now();
+      for (const reader of [...gathering.readers]) {
+        if (isExpired(reader.request.principal, now)) reader.end("end", "invalid_token");
+        else if (!reader.isBehind || hasRoom(reader)) this.send(reader, chunk);
+        else if (reader.isStuck) reader.end("reset", SLOW);
+        else reader.isStuck = true;
+      }
       if (gathering.readers.size > 0) this.beat(hot, gathering);
     });
   }
@@ -171,7 +201,7 @@ export class Streams {
     }
     this.sendRecords(hot, gathering, change.records);
     for (const cell of change.cells) gathering.cells.add(cell);
-    gathering.cancel ??= this.engine.clock.after(EVENT_GATHER_MS, () => this.flush(hot, gathering));
+    this.flushSoon(hot, gathering);
   }
 
   /** Sends records to every reader that has all before them; one chunk per kind of sight. */
@@ -179,7 +209,9 @@ export class Streams {
     if (records.length === 0) return;
     const chunks = new Map<string, Uint8Array[]>();
     for (const reader of [...gathering.readers]) {
-      if (reader.sent !== records[0]!.seq - 1) continue;
+      // One whose rights are being judged again reads the log when they have been.
+      if (reader.generation !== this.auth.generation) continue;
+      if (reader.isBehind || reader.sent !== records[0]!.seq - 1) continue;
       let frames = chunks.get(reader.key);
       if (!frames) {
         frames = records.map((record) =>
@@ -192,66 +224,89 @@ export class Streams {
     }
   }
 
-  /** A reader that began in the past reads the log until it has caught up. */
-  private async catchUp(hot: HotRoom, reader: Reader, upTo: number): Promise<void> {
+  /** A reader that is behind reads the log, at its own pace, until it has caught up. */
+  private async catchUp(hot: HotRoom, gathering: Gathering, reader: Reader): Promise<void> {
+    const isUpToDate = reader.sent >= hot.durable && !reader.hasMissed;
+    if (reader.isBehind || isUpToDate) return;
+    reader.isBehind = true;
     try {
-      for (let goal = upTo; reader.sent < goal; goal = hot.durable) {
-        const filter = { after: reader.sent, upTo: goal, limit: RECORDS_PER_READ };
+      while (reader.sent < hot.durable) {
+        const filter = { after: reader.sent, upTo: hot.durable, limit: RECORDS_PER_READ };
         const records = await this.engine.store.readLog(hot.room.uid, filter);
         if (records.length === 0) {
           return reader.end("reset", "the log no longer reaches back that far");
         }
         for (const record of records) {
-          this.send(
-            reader,
-            frame("record", showRecord(hot.room, reader.acting, record), record.seq),
-          );
+          await roomFor(reader);
+          // Gone, or its rights are no longer certain.
+          if (!gathering.readers.has(reader) || reader.generation !== this.auth.generation) return;
+          const shown = showRecord(hot.room, reader.acting, record);
+          this.send(reader, frame("record", shown, record.seq));
+          reader.sent = record.seq;
         }
-        reader.sent = records.at(-1)!.seq;
       }
+      reader.hasMissed = false;
+      const moment = this.engine.moment(hot);
+      this.noteViews(hot, gathering);
+      const chunks = besidesFor(moment, reader.acting, allBesides(moment.room));
+      for (const chunk of chunks) this.send(reader, chunk);
     } catch (error) {
       reader.end("reset", error instanceof SyncError ? error.message : "the log could not be read");
+    } finally {
+      reader.isBehind = false;
     }
+  }
+
+  /** Has every view a value, so that it can be told when one changes; some change by themselves. */
+  private noteViews(hot: HotRoom, gathering: Gathering): void {
+    const { room, now } = this.engine.moment(hot);
+    const sight = new Sight(hot, callerEyes(room, "admin", true), now);
+    gathering.volatile.clear();
+    for (const id of sight.viewIds()) {
+      const view = sight.view(id);
+      if (view?.isVolatile) gathering.volatile.set(id, JSON.stringify(view.value));
+    }
+    if (gathering.volatile.size === 0) return;
+    gathering.cancelVolatile ??= this.engine.clock.after(VOLATILE_MS, () => {
+      gathering.cancelVolatile = undefined;
+      if (hot.isDead || gathering.readers.size === 0) return;
+      const before = new Map(gathering.volatile);
+      this.noteViews(hot, gathering);
+      for (const [id, value] of gathering.volatile) {
+        if (before.get(id) !== value) gathering.cells.add(`view:${id}`);
+      }
+      if (gathering.cells.size > 0) this.flushSoon(hot, gathering);
+    });
+  }
+
+  private flushSoon(hot: HotRoom, gathering: Gathering): void {
+    gathering.cancel ??= this.engine.clock.after(EVENT_GATHER_MS, () => this.flush(hot, gathering));
   }
 
   /** What gathered in fifty milliseconds: views, presence, and actions that may have changed. */
   private flush(hot: HotRoom, gathering: Gathering): void {
     gathering.cancel = undefined;
-    const cells = [...gathering.cells];
+    if (hot.isDead) return;
+    const besides = besidesOf(gathering.cells);
     gathering.cells.clear();
-    const agents = new Set<string>();
-    const views = new Set<string>();
-    let mayChangeActions = false;
-    for (const cell of cells) {
-      if (cell.startsWith("presence:")) agents.add(cell.slice("presence:".length));
-      else if (cell.startsWith("view:")) views.add(cell.slice("view:".length));
-      else if (cell.includes("\u0000")) {
-        const [scope, key] = splitCell(cell);
-        if (scope === "_agents" && key !== "") agents.add(key);
-        if (scope === "_views" && key !== "") views.add(key);
-        mayChangeActions = true;
-      }
-    }
-    const now = Math.max(this.engine.clock.now(), hot.room.ts);
-    const moment: Moment = { hot, room: hot.room, now };
+    const moment = this.engine.moment(hot);
+    this.noteViews(hot, gathering);
     const shared = new Map<string, Uint8Array[]>();
     for (const reader of [...gathering.readers]) {
-      let chunks = shared.get(reader.key);
-      if (!chunks) {
-        shared.set(
-          reader.key,
-          chunks = besidesFor(moment, reader.acting, views, agents, mayChangeActions),
-        );
+      if (reader.isBehind || reader.generation !== this.auth.generation) {
+        reader.hasMissed = true;
+        continue;
       }
+      let chunks = shared.get(reader.key);
+      if (!chunks) shared.set(reader.key, chunks = besidesFor(moment, reader.acting, besides));
       for (const chunk of chunks) this.send(reader, chunk);
     }
   }
 
   /** Hands a chunk over; a reader that lags behind by too much is let go. */
   private send(reader: Reader, chunk: Uint8Array): void {
-    const room = reader.controller.desiredSize;
-    if (room === null || room <= 0) reader.end("reset", "the reader is too slow");
-    else reader.controller.enqueue(chunk);
+    if (hasRoom(reader)) reader.controller.enqueue(chunk);
+    else reader.end("reset", SLOW);
   }
 
   /** Rights are judged again whenever tokens, scopes or roles changed. */
@@ -272,7 +327,10 @@ export class Streams {
           reader.generation = this.auth.generation;
           if (sightKey(acting, hot.room) !== reader.key) {
             reader.end("reset", "the reader's rights have changed");
-          } else reader.acting = acting;
+          } else {
+            reader.acting = acting;
+            void this.catchUp(hot, gathering, reader);
+          }
         } catch (error) {
           reader.end("end", error instanceof SyncError ? error.code : "closed");
         }
@@ -286,6 +344,19 @@ export class Streams {
       for (const reader of [...gathering.readers]) reader.end("end", "closing");
     }
   }
+}
+
+const SLOW = "the reader is too slow";
+
+function hasRoom({ controller }: Reader): boolean {
+  return (controller.desiredSize ?? 0) > 0;
+}
+
+/** Resolves when there is room in the reader's backlog, or the reader has gone. */
+async function roomFor(reader: Reader): Promise<void> {
+  if (hasRoom(reader)) return;
+  await new Promise<void>((resolve) => reader.onRoom = resolve);
+  reader.onRoom = undefined;
 }
 
 /** Readers of equal sight: everybody without an agent, admins, and each agent by itself. */
@@ -311,53 +382,6 @@ function finish(
     // The client has gone already, and the stream with it.
     if (!(error instanceof TypeError)) throw error;
   }
-}
-
-function besidesFor(
-  { hot, room, now }: Moment,
-  acting: Acting,
-  views: ReadonlySet<string>,
-  agents: ReadonlySet<string>,
-  mayChangeActions: boolean,
-): Uint8Array[] {
-  const sight = new Sight(hot, callerEyes(room, acting.agent, acting.seesAll), now);
-  const chunks: Uint8Array[] = [];
-  const values: JsonObject = {};
-  for (const id of views) {
-    const view = sight.view(id);
-    if (view) values[id] = { value: view.value, ...(view.error ? { error: view.error.code } : {}) };
-    else if (!id.startsWith("_")) values[id] = { gone: true };
-  }
-  if (Object.keys(values).length > 0) {
-    chunks.push(frame("views", { seq: room.head, views: values }));
-  }
-  const present: JsonObject = {};
-  for (const id of agents) {
-    const agent = sight.entry("_agents", id) ? room.agent(id) : undefined;
-    if (!agent || agent.left_at !== undefined) {
-      present[id] = { gone: true };
-      continue;
-    }
-    const presence = hot.presence.get(id);
-    const waiting = hot.waitingOn(id) ?? null;
-    present[id] = {
-      status: waiting === null ? presence?.status ?? "active" : "waiting",
-      waiting_on: waiting,
-      last_heartbeat: new Date(presence?.lastHeartbeat ?? now).toISOString(),
-    };
-  }
-  if (Object.keys(present).length > 0) {
-    chunks.push(frame("presence", { seq: room.head, agents: present }));
-  }
-  if (mayChangeActions) {
-    const ids = (room.scopes.get("_actions")?.keys() ?? []).filter((id) => {
-      const action = room.action(id);
-      return action?.if !== undefined || action?.enabled !== undefined ||
-        room.get("_actions", id)?.touched === room.head;
-    });
-    if (ids.length > 0) chunks.push(frame("actions", { seq: room.head, ids: [...ids] }));
-  }
-  return chunks;
 }
 
 function tooManyStreams(): SyncError {

@@ -8,7 +8,7 @@ import type { Acting } from "./auth.ts";
 import { canonical } from "./canonical.ts";
 import type { HotRoom } from "./engine/hot.ts";
 import { baseRoom } from "./replay.ts";
-import { type Base, breathe, digestOf, placedEntries } from "./snapshots.ts";
+import { type Base, breathe, digestOf, placedEntries, showBase } from "./snapshots.ts";
 import type { Signer } from "./signing.ts";
 import type { Store } from "./store.ts";
 import { iso } from "./timers.ts";
@@ -34,15 +34,8 @@ export function mayExportWhole(acting: Acting): boolean {
 
 function shownBase(base: Base | undefined, isWhole: boolean): JsonObject | null {
   if (!base) return null;
-  const { seq, hash, ts, snapshot, salt, signature } = base;
-  return {
-    seq,
-    hash,
-    ts,
-    snapshot,
-    ...(isWhole ? { salt } : {}),
-    ...(signature === undefined ? {} : { signature }),
-  };
+  const shown = showBase(base)!;
+  return isWhole ? { ...shown, salt: base.salt } : shown;
 }
 
 /** A record as its line: for admins with the nonce that all its salts come from. */

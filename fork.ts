@@ -3,7 +3,6 @@
  * scopes and the time timers have left come along; tokens, cursors, presence and Idempotency-Keys
  * stay behind, and agents are set back to actors of the new room.
  */
-import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { agentWrite } from "./agents/entry.ts";
 import { act, localActor } from "./auth.ts";
@@ -16,7 +15,7 @@ import { roomAt } from "./replay.ts";
 import { Room } from "./room.ts";
 import { ownership } from "./rooms.ts";
 import { type Base, digestOf, keepSnapshot, placedEntries } from "./snapshots.ts";
-import { dropPrepared, listForks } from "./store/snapshots.ts";
+import { dropPrepared, endPrepared, listForks, notePrepared } from "./store/snapshots.ts";
 import type { Store } from "./store.ts";
 import { iso } from "./timers.ts";
 import type { ArmedTimer, Entry, Json, JsonObject, MessageBody, Millis, Write } from "./types.ts";
@@ -39,11 +38,11 @@ export interface ForkCall {
 /** Forks a room after record `at`; after its newest unless one is named. */
 export async function fork(call: ForkCall, raw: Json): Promise<JsonObject> {
   const { engine } = call;
-  const body = parseBody(forkBody, raw, { example: { id: "what-if", at: 12 } });
   const { value, seq: head } = await engine.read(call.room, (moment) => {
     act(call.principal, moment, "fork", undefined, call.elevate);
     return { live: moment.room, now: moment.now };
   });
+  const body = parseBody(forkBody, raw, { example: { id: "what-if", at: 12 } });
   const at = body.at ?? head;
   if (at > head) throw invalid("at", `a record's seq up to ${head} is wanted`, head, { head });
   const { live } = value;
@@ -75,13 +74,14 @@ async function begin(
     origin: origin.uid,
   };
   const { uid: _uid, ...forkedFrom } = origin;
-  const room = new Room(randomUUID(), id, now, base as unknown as Json, forkedFrom);
+  const room = new Room(engine.newUid(), id, now, base as unknown as Json, forkedFrom);
   for (const [scope, key, entry] of placed) room.place(scope, key, entry);
   room.head = past.head;
   room.hash = past.hash;
   room.ts = past.ts;
   room.removalsFrom = past.head;
   const at = { seq: base.seq, kind: "base", ts: past.ts, hash: past.hash } as const;
+  await notePrepared(engine.store, room.uid, now);
   await keepSnapshot(engine.store, room.uid, at, placed);
   return room;
 }
@@ -107,7 +107,7 @@ export async function goOn(
           params: { forked_from: origin, base: named },
           writes: resetWrites(room, now - from.since),
         },
-        side,
+        side: [...side, endPrepared(room.uid)],
         reply: () => ({
           id: room.id,
           token,

@@ -21,6 +21,7 @@ const INDEX = {
   timers: "Timers, cooldowns, enabled.",
   errors: "Refusals, and what to do about each.",
   broken_views: "Views that fail.",
+  vocabulary_review: "Looking over what a room can do.",
   trust: "Actors and evidence.",
   migrating: "From v4, v5 and v6.",
 } as const;

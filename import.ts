@@ -1,5 +1,4 @@
 /** A room made from an export: only what verifies comes in, record by record and folded as a whole. */
-import { randomUUID } from "node:crypto";
 import type { Engine } from "./engine.ts";
 import { SyncError } from "./errors.ts";
 import { goOn } from "./fork.ts";
@@ -16,7 +15,7 @@ import type { Principal } from "./policy.ts";
 import { Room } from "./room.ts";
 import { mustMayCreate } from "./rooms.ts";
 import { keepSnapshot } from "./snapshots.ts";
-import { dropPrepared, insertRecords } from "./store/snapshots.ts";
+import { dropPrepared, insertRecords, notePrepared } from "./store/snapshots.ts";
 import { parseInstant } from "./timers.ts";
 import type { Json, JsonObject } from "./types.ts";
 
@@ -39,7 +38,8 @@ export async function importRoom(call: ImportCall): Promise<JsonObject> {
   if (call.id !== undefined && !roomId.safeParse(call.id).success) {
     throw invalid("id", "1-128 letters, digits, '.', '_' or '-' are wanted", "my-room");
   }
-  const uid = randomUUID();
+  const uid = engine.newUid();
+  await notePrepared(engine.store, uid, engine.clock.now());
   try {
     const checked = await checkExport(linesOf(call.body), {
       onBase: (base, placed) => {

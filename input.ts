@@ -83,9 +83,12 @@ export const jsonObject = z.custom<Record<string, Json>>(
 );
 
 /** A label: kept as a text column, which would end at a NUL. */
-export const labelText = z.string().max(TEXT_LENGTH_MAX).refine((text) => !text.includes("\u0000"), {
-  error: "text without NUL is wanted",
-});
+export const labelText = z.string().max(TEXT_LENGTH_MAX).refine(
+  (text) => !text.includes("\u0000"),
+  {
+    error: "text without NUL is wanted",
+  },
+);
 
 /** An object of members by name. `__proto__` is refused: schemas of records would drop it silently. */
 export function record<S extends z.ZodType>(member: S) {
@@ -93,7 +96,9 @@ export function record<S extends z.ZodType>(member: S) {
     typeof value !== "object" || value === null || !Object.hasOwn(value, "__proto__");
   return z.intersection(
     z.record(z.string(), member),
-    z.custom<Record<string, z.output<S>>>(isPlain, { error: 'another name than "__proto__" is wanted' }),
+    z.custom<Record<string, z.output<S>>>(isPlain, {
+      error: 'another name than "__proto__" is wanted',
+    }),
   );
 }
 
@@ -102,6 +107,8 @@ export interface BodyOptions {
   readonly example?: unknown;
   /** Prefixed to the field's name, such as "params". */
   readonly at?: string;
+  /** Said before the list of members. */
+  readonly hint?: string;
 }
 
 /** Checks a body against its schema. Throws `invalid_argument` naming the first bad field. */
@@ -115,14 +122,21 @@ export function parseBody<S extends z.ZodType>(
   const issue = parsed.error.issues[0]!;
   const path = [...(options.at === undefined ? [] : [options.at]), ...issue.path];
   if (issue.code === "unrecognized_keys") {
-    throw badField(fieldName([...path, issue.keys[0]!]), "this member is not known here", schema, options);
+    throw badField(
+      fieldName([...path, issue.keys[0]!]),
+      "this member is not known here",
+      schema,
+      options,
+    );
   }
   throw badField(fieldName(path) || "body", lowerFirst(issue.message), schema, options);
 }
 
 /** `params.writes[0].key`. */
 function fieldName(path: readonly PropertyKey[]): string {
-  return path.map((part, i) => typeof part === "number" ? `[${part}]` : `${i === 0 ? "" : "."}${String(part)}`).join("");
+  return path.map((part, i) =>
+    typeof part === "number" ? `[${part}]` : `${i === 0 ? "" : "."}${String(part)}`
+  ).join("");
 }
 
 function badField(
@@ -132,9 +146,11 @@ function badField(
   options: BodyOptions,
 ): SyncError {
   const known = schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
+  const members = known.length > 0 ? [`Members: ${known.join(", ")}.`] : [];
+  const hint = [...(options.hint === undefined ? [] : [options.hint]), ...members].join(" ");
   return new SyncError("invalid_argument", `"${field}" is not valid: ${wanted}.`, {
     field,
-    ...(known.length > 0 ? { hint: `Members: ${known.join(", ")}.` } : {}),
+    ...(hint === "" ? {} : { hint }),
     example: options.example ?? {},
   });
 }

@@ -31,6 +31,7 @@ import {
   type InvokeRequest,
 } from "./invoke/request.ts";
 import { cooldownWrite, planWrites, type Stage, templateVars } from "./invoke/writes.ts";
+import { decideJudge } from "./judge.ts";
 import { IDEMPOTENCY_KEY_LENGTH_MAX } from "./limits.ts";
 import { decideClaim, decideRelease, decideSend } from "./messages.ts";
 import { mustReach } from "./policy.ts";
@@ -47,7 +48,10 @@ const CREATED: ReadonlySet<string> = new Set([
 
 /** Invokes an action or a built-in. */
 export async function invoke(engine: Engine, request: InvokeRequest): Promise<InvokeReply> {
-  const body = parseBody(invokeBody, request.body, { example: EXAMPLE });
+  const body = parseBody(invokeBody, request.body, {
+    example: EXAMPLE,
+    hint: 'What the action takes stands under "params".',
+  });
   const named = body.agent ?? request.agent;
   const status = CREATED.has(request.action) && !body.dry_run ? 201 : 200;
   const command = commandOf(engine, request, body, named);
@@ -187,6 +191,7 @@ const BUILTINS: Readonly<Record<string, Builtin>> = Object.assign(
     _send_message: (_engine, moment, acting, params) => decideSend(moment, acting, params),
     _claim_message: (_engine, moment, acting, params) => decideClaim(moment, acting, params),
     _release_message: (_engine, moment, acting, params) => decideRelease(moment, acting, params),
+    _judge: (_engine, moment, acting, params) => decideJudge(moment, acting, params),
     _set_status: (engine, moment, acting, params) => decideStatus(engine, moment, acting, params),
     _configure: (_engine, moment, acting, params) => {
       mustReach(acting.access, "action.configure", moment.room);
@@ -252,7 +257,7 @@ function decideCustom(
   if (entry.cooldown) throw coolingDown(id, entry);
   const params = checkInvocationParams(definition.params, given);
   const tracker = new Tracker();
-  const eyes = actionEyes(room, definition.scope, acting.agent);
+  const eyes = actionEyes(room, definition.scope, acting.agent, definition.memory_of);
   const sight = new Sight(hot, eyes, now, tracker, params);
   if (definition.if !== undefined) {
     const names = definition.params ? Object.keys(definition.params) : undefined;

@@ -108,6 +108,8 @@ export const WAIT_GRACE_MS = 5_000;
 /** An agent's presence is written at most once in this time. */
 export const PRESENCE_WRITE_MS = 10_000;
 
+/** How often a database that other processes write to is asked for news while somebody waits. */
+export const FOLLOW_MS = 250;
 /** A room without readers or writers leaves memory after this. */
 export const ROOM_IDLE_MS = 300_000;
 /** Rooms kept in memory. */
@@ -142,3 +144,40 @@ export const SAMPLE_EVERY_MS = 1_000;
 export const SAMPLES_KEPT = 1_000;
 /** Characters of a sampled value; larger ones are not kept. */
 export const SAMPLE_BYTES_MAX = 4_096;
+/** The fewest records that a retention may keep. */
+export const RETENTION_RECORDS_MIN = 10;
+/** The shortest time that a retention may keep: a minute. */
+export const RETENTION_MS_MIN = 60_000;
+
+/** Actors whose evidence, owner and memory are kept at hand. */
+export const STANDING_ACTORS_MAX = 10_000;
+/** Judged records kept at hand. */
+export const STANDING_RECORDS_MAX = 2_000;
+/** With a shared database, what is at hand of actors is at most this old. */
+export const STANDING_FRESH_MS = 5_000;
+/** Actors that one user may have. */
+export const USER_ACTORS_MAX = 1_000;
+/** Actors, verdicts and memories of one reply unless asked otherwise. */
+export const ACTORS_LIMIT_DEFAULT = 100;
+/** Actors, verdicts and memories of one reply. */
+export const ACTORS_LIMIT_MAX = 1_000;
+/** Memories of an actor. */
+export const MEMORIES_MAX = 1_000;
+/** Bytes of a memory's body as JSON. */
+export const MEMORY_BYTES_MAX = 65_536;
+/** Characters of an actor's manual. */
+export const MANUAL_LENGTH_MAX = 65_536;
+/** Tokens of manual and memories that embodying answers with. */
+export const EMBODY_MEMORY_TOKENS = 2_000;
+/** How long a challenge for speaking as an actor can be answered. */
+export const CHALLENGE_MS = 300_000;
+/** How far the `created` of a signature may lie from now. */
+export const SIGNATURE_AGE_MS = 300_000;
+/** How long a DID document that was fetched is relied on. */
+export const DID_DOCUMENT_MS = 300_000;
+/** Service accounts that one user may have. */
+export const SERVICE_ACCOUNTS_MAX = 100;
+/** Actors that a service account may speak for. */
+export const SERVICE_ACTORS_MAX = 100;
+/** How long a service account's old token is good beside the new one. */
+export const SERVICE_OVERLAP_MS_MAX = 86_400_000;

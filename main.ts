@@ -22,8 +22,9 @@ import { renderError, renderReply } from "./http/render.ts";
 import { type Route, ROUTES } from "./http/routes.ts";
 import { Limits } from "./http/limits.ts";
 import { mountIdentity } from "./http/identity.ts";
-import { type McpParts, mountMcp } from "./mcp/mount.ts";
+import { type McpDoor, type McpParts, mountMcp } from "./mcp/mount.ts";
 import { Memory } from "./memory.ts";
+import { Standing } from "./standing.ts";
 import { Store } from "./store.ts";
 import { Waits } from "./wait.ts";
 import type { DbOptions } from "./store/db.ts";
@@ -48,6 +49,7 @@ export interface Service {
   readonly engine: Engine;
   readonly store: Store;
   readonly deps: Deps;
+  readonly mcp: McpDoor;
   /** Answers the waiters, writes what is left, and closes the database. */
   close(): Promise<void>;
 }
@@ -62,10 +64,12 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     ...(options.client ? { client: options.client } : {}),
   });
   const engine = new Engine(store, clock);
+  engine.actors = new Standing(engine);
   const auth = new Auth(store, config, () => clock.now());
   const waits = new Waits(engine, auth);
   const streams = new Streams(engine, auth);
   const memory = new Memory(engine);
+  await memory.start();
   const log = logger(config.log, () => clock.now());
   const address = options.address ?? (() => "local");
   const app = new Hono();
@@ -101,6 +105,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     engine,
     store,
     deps,
+    mcp,
     close: async () => {
       engine.isClosing = true;
       cancelFlush();

@@ -9,7 +9,7 @@ import { agentId, json, parseBody } from "./input.ts";
 import { LEASE_MS_MAX, RECIPIENTS_MAX } from "./limits.ts";
 import { CLAIM_ENDED } from "./room/changes.ts";
 import type { Room } from "./room.ts";
-import { mustFitValue, mustNotCycle, mustStayWithinLimits } from "./rules.ts";
+import { mustFitValue, mustHaveRoomFor, mustNotCycle, mustStayWithinLimits } from "./rules.ts";
 import { callerEyes, Sight } from "./sight.ts";
 import { isMessageThere } from "./sight/messages.ts";
 import { arm, iso, rest, resume } from "./timers.ts";
@@ -92,6 +92,7 @@ export function decideSend(moment: Moment, acting: Acting, raw: Json): Decision<
   if (params.reply_to != null) {
     writes.push(...answered(moment, acting, params.reply_to, message.kind));
   }
+  mustHaveRoomFor(room, writes);
   const draft: Draft = {
     ...authorship(acting, room),
     kind: "message",

@@ -5,7 +5,7 @@
 import { SyncError } from "./errors.ts";
 import type { Room } from "./room.ts";
 import { minReach, type Reach, reachInto, type TokenScope } from "./scopes.ts";
-import { LEVEL, type Level, type Role } from "./types.ts";
+import { LEVEL, type Level, type Millis, type Role } from "./types.ts";
 
 /** What every verb of the service needs in the room it is about. */
 export const VERBS = {
@@ -53,6 +53,7 @@ export interface Principal {
     readonly room: string | null;
     readonly agent: string | null;
     readonly user: string | null;
+    readonly expiresAt?: Millis | null;
   }[];
   readonly user?: { readonly id: string; readonly username: string };
   readonly roles: ReadonlyMap<string, Role>;

@@ -10,6 +10,7 @@ import { HotRoom } from "./engine/hot.ts";
 import { SyncError } from "./errors.ts";
 import { Room } from "./room.ts";
 import { callerEyes, type Eyes } from "./sight.ts";
+import { type ActorsPort, whenLoaded } from "./sight/actors.ts";
 import { type Base, baseOf, breathe, restoreSnapshot } from "./snapshots.ts";
 import type { Store } from "./store.ts";
 import { findBaseSnapshot, findSnapshot, type SnapshotRow } from "./store/snapshots.ts";
@@ -105,8 +106,10 @@ export class PastRoom extends HotRoom {
 }
 
 /** The instant right after the newest record of a room that was folded. */
-export function momentOf(room: Room): Moment {
-  return { hot: new PastRoom(room, room.ts), room, now: room.ts };
+export function momentOf(room: Room, actors?: ActorsPort): Moment {
+  const hot = new PastRoom(room, room.ts);
+  hot.actors = actors;
+  return { hot, room, now: room.ts };
 }
 
 /** The reader's eyes on the past: what it may read is what it may read today. */
@@ -121,9 +124,14 @@ export async function replay(
   acting: Acting,
   seq: number,
   query: ContextQuery,
+  actors?: ActorsPort,
 ): Promise<JsonObject> {
   const room = await roomAt(store, live, seq);
   // Views may have changed without being written: what is kept of that is of the live room only.
   room.removalsFrom = room.head;
-  return buildContext(momentOf(room), acting, query, eyesOfToday(live, acting)).body;
+  const eyes = eyesOfToday(live, acting);
+  return await whenLoaded(
+    actors,
+    () => buildContext(momentOf(room, actors), acting, query, eyes).body,
+  );
 }

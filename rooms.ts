@@ -6,7 +6,13 @@ import type { Decision, Moment } from "./engine/types.ts";
 import type { Engine } from "./engine.ts";
 import { invalid, SyncError } from "./errors.ts";
 import { json, keyName, labelText, parseBody, roomId } from "./input.ts";
-import { ROOMS_LIMIT_DEFAULT, ROOMS_LIMIT_MAX } from "./limits.ts";
+import {
+  RETENTION_MS_MIN,
+  RETENTION_RECORDS_MIN,
+  ROOMS_LIMIT_DEFAULT,
+  ROOMS_LIMIT_MAX,
+  TIMER_MS_MAX,
+} from "./limits.ts";
 import type { Access, Principal } from "./policy.ts";
 import type { Room } from "./room.ts";
 import { mustFitValue } from "./rules.ts";
@@ -203,6 +209,14 @@ export function decideConfigure(moment: Moment, acting: Acting, raw: Json): Deci
   };
 }
 
+/** How much of its log a room keeps; see `retention.ts`. */
+const retentionValue = z.strictObject({
+  records: z.number().int().min(RETENTION_RECORDS_MIN).optional(),
+  ms: z.number().int().min(RETENTION_MS_MIN).max(TIMER_MS_MAX).optional(),
+}).refine(({ records, ms }) => records !== undefined || ms !== undefined, {
+  error: '"records" or "ms" is wanted',
+});
+
 function checkSetting(key: string, value: Json): void {
   if (value === null) return;
   if (key === "salience_weights" && !areWeights(value)) {
@@ -210,6 +224,9 @@ function checkSetting(key: string, value: Json): void {
       recency: 0.2,
       dependency: 0.3,
     });
+  }
+  if (key === "retention") {
+    parseBody(retentionValue, value, { example: { records: 10_000 }, at: "params.value" });
   }
   if (!(SETTINGS as readonly string[]).includes(key)) return;
   parseBody(patchRoomBody, { [key]: value } as JsonObject, { at: "params" });

@@ -16,7 +16,7 @@ import {
 } from "./limits.ts";
 import { grantsOf, isCustomScope, isPrivateScope } from "./policy.ts";
 import type { Room } from "./room.ts";
-import type { Json } from "./types.ts";
+import type { Json, Write } from "./types.ts";
 
 export { type Gated, mustNotCycle } from "./rules/enabled.ts";
 
@@ -65,6 +65,26 @@ export function mustStayWithinLimits(room: Room, what: keyof typeof COUNTED, add
     what,
     hint: "Delete what is no longer needed, or use another room.",
   });
+}
+
+/**
+ * Refuses what would make the room hold more than it may; what shrinks it is always fine. Throws
+ * `limit_exceeded`, and `too_large` for a value that no entry may hold.
+ */
+export function mustHaveRoomFor(room: Room, writes: readonly Write[]): void {
+  const fresh = new Set<string>();
+  let bytes = 0, views = 0;
+  for (const { scope, key, op, value } of writes) {
+    if (op !== "set") continue;
+    const old = room.get(scope, key);
+    bytes += mustFitValue(value, `${scope}.${key}`) - (old?.bytes ?? 0);
+    if (old || fresh.has(cellOf(scope, key))) continue;
+    fresh.add(cellOf(scope, key));
+    if (scope === "_views") views++;
+  }
+  mustStayWithinLimits(room, "views", views);
+  mustStayWithinLimits(room, "keys", fresh.size);
+  mustStayWithinLimits(room, "bytes", bytes);
 }
 
 /** Who registers: an admin, a collaborator, or anybody else. */

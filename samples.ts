@@ -29,12 +29,13 @@ interface Watched {
 /** A room's views and the one alarm that is set for them. */
 interface WatchedRoom {
   readonly views: Map<string, Watched>;
-  cancel: (() => void) | undefined;
+  isArmed: boolean;
 }
 
 /** Takes samples as rooms change. */
 export class Sampler {
-  readonly #rooms = new Map<HotRoom, WatchedRoom>();
+  readonly #rooms = new WeakMap<HotRoom, WatchedRoom>();
+  readonly #alarms = new Set<() => void>();
   #rows: SampleRow[] = [];
   #isFlushing = false;
 
@@ -43,33 +44,41 @@ export class Sampler {
   }
 
   private noteChange(hot: HotRoom, change: Change): void {
-    if (change.ended || hot.isDead) {
-      this.#rooms.delete(hot);
-      return;
-    }
-    if (change.records.length === 0) return;
-    const ids = renderedViews(hot);
-    let watched = this.#rooms.get(hot);
-    if (ids.length === 0 && !watched) return;
-    if (!watched) this.#rooms.set(hot, watched = { views: new Map(), cancel: undefined });
-    for (const id of watched.views.keys()) if (!ids.includes(id)) watched.views.delete(id);
+    if (change.records.length === 0 || change.ended || hot.isDead) return;
+    const watched = this.watched(hot, change);
     let soonest = Infinity;
     const now = this.engine.clock.now();
-    for (const id of ids) {
-      const view = watched.views.get(id) ?? { cells: new Set(), sampledAt: -Infinity, isDue: true };
-      watched.views.set(id, view);
+    for (const view of watched.views.values()) {
       view.isDue ||= isTouched(view.cells, change.cells);
       if (view.isDue) soonest = Math.min(soonest, view.sampledAt + SAMPLE_EVERY_MS - now);
     }
     if (soonest < Infinity) this.arm(hot, watched, Math.max(0, soonest));
   }
 
+  /** What is watched in a room; the list is made anew when its views change. */
+  private watched(hot: HotRoom, change: Change): WatchedRoom {
+    const known = this.#rooms.get(hot);
+    if (known && !change.cells.has(scopeCell("_views"))) return known;
+    const watched = known ?? { views: new Map<string, Watched>(), isArmed: false };
+    const ids = new Set(renderedViews(hot));
+    for (const id of watched.views.keys()) if (!ids.has(id)) watched.views.delete(id);
+    for (const id of ids) {
+      if (watched.views.has(id)) continue;
+      watched.views.set(id, { cells: new Set(), sampledAt: -Infinity, isDue: true });
+    }
+    this.#rooms.set(hot, watched);
+    return watched;
+  }
+
   private arm(hot: HotRoom, watched: WatchedRoom, ms: Millis): void {
-    if (watched.cancel || this.engine.isClosing) return;
-    watched.cancel = this.engine.clock.after(ms, () => {
-      watched.cancel = undefined;
+    if (watched.isArmed || this.engine.isClosing) return;
+    watched.isArmed = true;
+    const cancel = this.engine.clock.after(ms, () => {
+      this.#alarms.delete(cancel);
+      watched.isArmed = false;
       if (!hot.isDead && !this.engine.isClosing) this.take(hot, watched);
     });
+    this.#alarms.add(cancel);
   }
 
   private take(hot: HotRoom, watched: WatchedRoom): void {
@@ -106,8 +115,8 @@ export class Sampler {
 
   /** Takes no more, and writes what was taken. */
   async close(): Promise<void> {
-    for (const watched of this.#rooms.values()) watched.cancel?.();
-    this.#rooms.clear();
+    for (const cancel of this.#alarms) cancel();
+    this.#alarms.clear();
     while (this.#isFlushing) await breathe();
     await this.flush();
   }

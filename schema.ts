@@ -289,6 +289,11 @@ export const MIGRATIONS: readonly Migration[] = [
       ) STRICT`,
       // serves: the forks of a room
       `CREATE INDEX room_by_origin ON room (json_extract(base, '$.origin')) WHERE base IS NOT NULL`,
+      // Rooms that an import or a fork prepares: rows to purge, should it not come to its end.
+      `CREATE TABLE prepared (
+        room TEXT PRIMARY KEY,
+        at INTEGER NOT NULL
+      ) STRICT`,
       // Values of rendered views over time.
       `CREATE TABLE sample (
         room TEXT NOT NULL,
@@ -298,6 +303,110 @@ export const MIGRATIONS: readonly Migration[] = [
         value TEXT NOT NULL,
         PRIMARY KEY (room, view, seq)
       ) STRICT`,
+    ],
+  },
+  {
+    name: "0007_actors",
+    statements: [
+      `CREATE TABLE actor (
+        did TEXT PRIMARY KEY,
+        kind TEXT NOT NULL,
+        display_name TEXT,
+        -- the user that registered it
+        owner TEXT,
+        -- JSON: model, version, adapter
+        substrate TEXT,
+        -- Ed25519, multibase: what its signatures are checked with
+        public_key TEXT,
+        manual TEXT,
+        created_at INTEGER NOT NULL,
+        ended_at INTEGER,
+        head INTEGER NOT NULL,
+        hash TEXT NOT NULL
+      ) STRICT`,
+      // serves: a user's actors
+      `CREATE INDEX actor_by_owner ON actor (owner)`,
+      // An actor's own log: registration, changes, memory. The key is the lock.
+      `CREATE TABLE actor_record (
+        actor TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        ts TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        by_actor TEXT NOT NULL,
+        body TEXT NOT NULL,
+        nonce TEXT NOT NULL,
+        prev TEXT NOT NULL,
+        hash TEXT NOT NULL,
+        PRIMARY KEY (actor, seq)
+      ) STRICT`,
+      // Verdicts that count, replaced ones included: trust at a past instant needs them.
+      `CREATE TABLE observation (
+        id INTEGER PRIMARY KEY,
+        actor TEXT NOT NULL,
+        domain TEXT NOT NULL,
+        -- the room's uid, and in it the verdict's record and the judged one
+        room TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        subject INTEGER NOT NULL,
+        -- the judge's root user, or the judge itself where it has none
+        judge TEXT NOT NULL,
+        judge_actor TEXT NOT NULL,
+        accept INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        UNIQUE (room, seq)
+      ) STRICT`,
+      // serves: an actor's evidence, and what has come to it since
+      `CREATE INDEX observation_by_actor ON observation (actor, id)`,
+      `CREATE TABLE actor_reset (
+        actor TEXT NOT NULL,
+        -- NULL for every domain
+        domain TEXT,
+        at INTEGER NOT NULL
+      ) STRICT`,
+      // serves: an actor's reset markers
+      `CREATE INDEX actor_reset_by_actor ON actor_reset (actor)`,
+      `CREATE TABLE actor_memory (
+        id INTEGER PRIMARY KEY,
+        actor TEXT NOT NULL,
+        name TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        description TEXT NOT NULL,
+        -- JSON
+        body TEXT NOT NULL,
+        room TEXT,
+        created_at INTEGER NOT NULL,
+        updated_at INTEGER NOT NULL,
+        uses INTEGER NOT NULL,
+        UNIQUE (actor, name)
+      ) STRICT`,
+      // One use each: consumed by the DELETE that finds it.
+      `CREATE TABLE actor_challenge (
+        hash TEXT PRIMARY KEY,
+        did TEXT NOT NULL,
+        expires_at INTEGER NOT NULL
+      ) STRICT`,
+      // Nonces of signatures, as long as their created could still be taken.
+      `CREATE TABLE signature_nonce (
+        key TEXT NOT NULL,
+        nonce TEXT NOT NULL,
+        expires_at INTEGER NOT NULL,
+        PRIMARY KEY (key, nonce)
+      ) STRICT`,
+      `CREATE TABLE service_account (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL,
+        user TEXT NOT NULL,
+        grant_id TEXT NOT NULL UNIQUE,
+        -- JSON list of the DIDs that it may speak for
+        actors TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        revoked_at INTEGER
+      ) STRICT`,
+      // serves: a user's service accounts
+      `CREATE INDEX service_account_by_user ON service_account (user)`,
+      // serves: what an actor did in all rooms; actors of one room are found through their room
+      `CREATE INDEX log_by_actor ON log (actor, ts)
+        WHERE substr(actor, 1, 16) <> 'did:sync:agent:~' AND actor <> 'did:sync:system:engine'`,
     ],
   },
 ];

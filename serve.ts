@@ -39,6 +39,8 @@ async function stop(signal: string): Promise<void> {
   log("info", "stopping", { signal });
   service.deps.waits.close();
   service.deps.streams.close();
+  // What listens over MCP never ends by itself; waits have been answered by then.
+  setTimeout(() => void service.mcp.close(), 500);
   await Promise.race([server.shutdown(), new Promise((resolve) => setTimeout(resolve, 5_000))]);
   await service.close();
   log("info", "stopped");

@@ -21,12 +21,12 @@ import {
   ActionsMap,
   AgentsMap,
   EntryMap,
-  MemoryMap,
   MessagesMap,
   RoomMap,
   StateMap,
   ViewsMap,
 } from "./sight/maps.ts";
+import { type ActorsPort, MemoryMap } from "./sight/actors.ts";
 import { callHelper } from "./sight/helpers.ts";
 import { Scorer } from "./sight/scores.ts";
 import { isDormant, iso } from "./timers.ts";
@@ -38,6 +38,8 @@ export interface Eyes {
   readonly self: string;
   /** The scope behind `state.self`; undefined where there is none. */
   readonly own?: string;
+  /** The actor whose memory may be looked into: the looker's own. */
+  readonly actor?: string;
   canRead(scope: string): boolean;
 }
 
@@ -52,6 +54,8 @@ export interface LiveRoom {
   openWaits(agent: string): readonly Program[];
   /** Lies in the past: nobody is present. */
   readonly isPast?: boolean;
+  /** What is known of actors; nothing without it. */
+  readonly actors?: ActorsPort | undefined;
 }
 
 /** What a view came to: its value, or why it has none. */
@@ -67,6 +71,25 @@ export function callerEyes(room: Room, agent: string, isAdmin: boolean): Eyes {
   return { self: agent, ...own, canRead: (scope) => canReadScope(room, agent, isAdmin, scope) };
 }
 
+/** Eyes of a caller that may look into the memory of its own actor. */
+export function ownEyes(
+  room: Room,
+  caller: { readonly agent: string; readonly seesAll: boolean; readonly isBorrowed: boolean },
+): Eyes {
+  const eyes = callerEyes(room, caller.agent, caller.seesAll);
+  return remembering(
+    eyes,
+    room,
+    caller.agent,
+    caller.isBorrowed ? undefined : room.agent(caller.agent)?.actor,
+  );
+}
+
+/** Eyes that look into a memory, as long as it is that of the agent's actor. */
+function remembering(eyes: Eyes, room: Room, agent: string, actor: string | undefined): Eyes {
+  return actor !== undefined && room.agent(agent)?.actor === actor ? { ...eyes, actor } : eyes;
+}
+
 /** Eyes of a scope: a view's, or those of an `enabled`, whose `self` is the reader. */
 export function scopeEyes(room: Room, scope: string, reader?: string): Eyes {
   const agent = isPrivateScope(scope) ? scope : "";
@@ -76,15 +99,21 @@ export function scopeEyes(room: Room, scope: string, reader?: string): Eyes {
 }
 
 /** Eyes of an action: its scope's rights and the invoker's own scope, nothing else of the invoker's. */
-export function actionEyes(room: Room, scope: string, invoker: string): Eyes {
+export function actionEyes(
+  room: Room,
+  scope: string,
+  invoker: string,
+  memoryOf?: string,
+): Eyes {
   const agent = isPrivateScope(scope) ? scope : "";
   const own = invoker !== "" && invoker !== "admin" ? { own: invoker } : {};
-  return {
+  const eyes: Eyes = {
     self: invoker,
     ...own,
     canRead: (other) =>
       (other === invoker && invoker !== "") || canReadScope(room, agent, false, other),
   };
+  return remembering(eyes, room, agent, memoryOf);
 }
 
 /** Steps that all views and gates of one look may take together. */
@@ -267,7 +296,7 @@ export class Sight {
       case "room":
         return new RoomMap(this);
       case "memory":
-        return new MemoryMap();
+        return new MemoryMap(this);
       case "params":
         return this.params as Value | undefined;
       default:
@@ -331,7 +360,8 @@ export class Sight {
     if (isPrivateScope(definition.scope)) tracker.cells.add(cellOf("_agents", definition.scope));
     memos.computing.add(key);
     try {
-      const eyes = scopeEyes(this.room, definition.scope);
+      const { scope, memory_of } = definition;
+      const eyes = remembering(scopeEyes(this.room, scope), this.room, scope, memory_of);
       const sight = new Sight(this.live, eyes, this.now, tracker, undefined, this.pool, eyes.self);
       const result = { ...sight.viewValue(definition), isVolatile: tracker.isVolatile };
       if (result.isVolatile) this.#views.set(id, result);

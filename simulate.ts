@@ -13,7 +13,14 @@ import { jsonObject, parseBody } from "./input.ts";
 import { commandOf } from "./invoke.ts";
 import { isReadableRef } from "./invoke/rehearse.ts";
 import { SIMULATE_STEPS_MAX } from "./limits.ts";
-import { accessTo, canReadScope, type Elevate, mustReach, type Principal } from "./policy.ts";
+import {
+  type Access,
+  accessTo,
+  canReadScope,
+  type Elevate,
+  mustReach,
+  type Principal,
+} from "./policy.ts";
 import { type Applicable, cellOf, splitCell } from "./room/changes.ts";
 import type { Room } from "./room.ts";
 import { iso } from "./timers.ts";
@@ -47,9 +54,11 @@ export async function simulate(
   call: SimulateCall,
   raw: Json,
 ): Promise<{ body: JsonObject; seq: number }> {
-  const { steps } = parseBody(simulateBody, raw, { example: EXAMPLE });
   const { value, seq } = await call.engine.read(call.room, (moment) => {
-    const acting = readerOf(call, moment.room, steps[0]!);
+    const access = accessTo(call.principal, moment.room, moment.room.id);
+    mustReach(access, "simulate", moment.room, call.elevate);
+    const { steps } = parseBody(simulateBody, raw, { example: EXAMPLE });
+    const acting = readerOf(call, access, moment.room, steps[0]!);
     const fork = new ThrowAway(moment);
     try {
       return fork.run(call, acting, steps);
@@ -63,9 +72,7 @@ export async function simulate(
 }
 
 /** Who reads the outcome; a token with several agents reads as the first step's. */
-function readerOf(call: SimulateCall, room: Room, first: Step): Acting {
-  const access = accessTo(call.principal, room, room.id);
-  mustReach(access, "simulate", room, call.elevate);
+function readerOf(call: SimulateCall, access: Access, room: Room, first: Step): Acting {
   const isSeveral = access.bound === undefined && access.embodied.length > 1;
   return actAs(access, room, call.agent ?? (isSeveral ? first.agent : undefined));
 }
@@ -80,6 +87,7 @@ class ThrowAway {
   constructor(private readonly moment: Moment) {
     const { hot, room, now } = moment;
     this.#hot = new HotRoom(room, now);
+    this.#hot.actors = hot.actors;
     for (const [agent, presence] of hot.presence) this.#hot.presence.set(agent, { ...presence });
     for (const [agent, waits] of hot.waits) this.#hot.waits.set(agent, waits);
     for (const [scope, { entries }] of room.scopes) this.#old.set(scope, new Map(entries));

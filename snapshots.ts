@@ -39,6 +39,8 @@ export interface Base {
   readonly origin?: string;
   /** The server's signature, where the log before the base is gone. */
   readonly signature?: string;
+  /** The public key that it was made with, as hex. */
+  readonly key?: string;
 }
 
 /** The base of a room; undefined when its log begins with its first record. */
@@ -49,8 +51,8 @@ export function baseOf(room: Room): Base | undefined {
 /** A base as readers of the room see it. */
 export function showBase(base: Base | undefined): JsonObject | null {
   if (!base) return null;
-  const { seq, hash, ts, snapshot, signature } = base;
-  return { seq, hash, ts, snapshot, ...(signature === undefined ? {} : { signature }) };
+  const { salt: _salt, origin: _origin, ...shown } = base;
+  return shown as unknown as JsonObject;
 }
 
 /** Every entry of a room as it is now, in the order of scopes and keys. */

@@ -19,7 +19,15 @@ import type { LogRecord, Millis, Presence } from "./types.ts";
 export type { Statement } from "./store/db.ts";
 
 /** Tables with rows of a room, whose leftovers a deletion purges in pieces. */
-const PURGED = ["log", "entry", "log_key", "presence", "snapshot", "snapshot_part", "sample"] as const;
+const PURGED = [
+  "log",
+  "entry",
+  "log_key",
+  "presence",
+  "snapshot",
+  "snapshot_part",
+  "sample",
+] as const;
 
 /** The store over one database. */
 export class Store {
@@ -103,6 +111,16 @@ export class Store {
     return rows[0] && roomRow(rows[0]);
   }
 
+  /** The heads of living rooms, by uid. */
+  async headsOf(uids: readonly string[]): Promise<Map<string, number>> {
+    const rows = await this.db.all(
+      `SELECT uid, head FROM room
+        WHERE deleted_at IS NULL AND uid IN (SELECT value FROM json_each(:uids))`,
+      { uids: JSON.stringify(uids) },
+    );
+    return new Map(rows.map((row) => [String(row["uid"]), Number(row["head"])]));
+  }
+
   /** Living rooms by uid, ordered by name, and how many there are. */
   async listRooms(
     uids: readonly string[] | "all",
@@ -122,23 +140,21 @@ export class Store {
     return { rooms: rows.map(roomRow), total: Number(count?.["n"] ?? 0) };
   }
 
-  /** Everything a room in memory starts from. */
+  /** Everything a room in memory starts from: one state of it, whoever writes meanwhile. */
   async loadRoom(row: RoomRow, idempotentSince: Millis): Promise<LoadedRoom> {
     const room = row.uid;
-    const entries = await this.db.all(
-      "SELECT scope, key, value, meta FROM entry WHERE room = :room",
-      { room },
-    );
-    const presence = await this.db.all("SELECT agent, data FROM presence WHERE room = :room", {
-      room,
-    });
-    const idempotent = await this.db.all(
-      "SELECT idem, digest, seq, ts FROM log WHERE room = :room AND idem IS NOT NULL AND ts > :since",
-      { room, since: idempotentSince },
-    );
-    const head = await this.findRoomByUid(room);
+    const [entries = [], presence = [], idempotent = [], [head] = []] = await this.db.snapshot([
+      { sql: "SELECT scope, key, value, meta FROM entry WHERE room = :room", args: { room } },
+      { sql: "SELECT agent, data FROM presence WHERE room = :room", args: { room } },
+      {
+        sql: `SELECT idem, digest, seq, ts FROM log
+          WHERE room = :room AND idem IS NOT NULL AND ts > :since`,
+        args: { room, since: idempotentSince },
+      },
+      { sql: `${SELECT_ROOM} WHERE uid = :room AND deleted_at IS NULL`, args: { room } },
+    ]);
     return {
-      row: head ?? row,
+      row: head ? roomRow(head) : row,
       entries: entries as unknown as EntryRow[],
       presence: presence.map((r) => ({
         agent: String(r["agent"]),

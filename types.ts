@@ -195,6 +195,8 @@ export interface ActionDefinition {
   /** Registered by somebody who is neither collaborator nor admin. */
   readonly standing?: "participant";
   readonly domain?: string;
+  /** The actor whose memory its expressions read: the registrar's own. */
+  readonly memory_of?: string;
   readonly on_invoke?: { readonly timer: TimerSpec };
 }
 
@@ -207,6 +209,8 @@ export interface ViewDefinition {
   readonly enabled?: string;
   readonly render?: JsonObject;
   readonly registered_by: string;
+  /** The actor whose memory it reads: the registrar's own. */
+  readonly memory_of?: string;
 }
 
 /** An agent as stored at `_agents/<id>`. */

@@ -4,6 +4,7 @@ import type { HotRoom } from "./engine/hot.ts";
 import { hotFromRows } from "./engine/rows.ts";
 import { hashOf } from "./record.ts";
 import { baseRoom } from "./replay.ts";
+import { isBaseSigned } from "./retention.ts";
 import type { Room } from "./room.ts";
 import { type Base, breathe, digestOf, placedEntries, showBase } from "./snapshots.ts";
 import type { Store } from "./store.ts";
@@ -50,6 +51,7 @@ export async function verifyRoom(store: Store, hot: HotRoom, upTo: number): Prom
 /** What is wrong with a restored base; undefined when it is what its digest says. */
 export async function baseFault(room: Room, base: Base): Promise<string | undefined> {
   if (room.hash !== base.hash) return "the base's hash is not that of its snapshot";
+  if (!isBaseSigned(base)) return "the signature does not fit the base";
   const digest = await digestOf(placedEntries(room), base.salt);
   return digest === base.snapshot ? undefined : "the snapshot does not fit its digest";
 }

@@ -3,12 +3,12 @@
  * judges it again. Registered in the same turn in which it was judged, so nothing is missed.
  */
 import { heartbeat } from "./agents/presence.ts";
-import { act, type Acting, type Auth } from "./auth.ts";
+import { act, type Acting, type Auth, isExpired } from "./auth.ts";
 import { buildContext, moveCursors } from "./context.ts";
 import type { Parameters } from "./context/query.ts";
 import type { Change, Moment } from "./engine/types.ts";
 import type { Engine } from "./engine.ts";
-import { type HotRoom, type OpenWait, TailDropped } from "./engine/hot.ts";
+import { type HotRoom, type OpenWait, OpenWaits, TailDropped } from "./engine/hot.ts";
 import { SyncError } from "./errors.ts";
 import { ROOM_VOLATILE_WAITERS_MAX, ROOM_WAITERS_MAX } from "./limits.ts";
 import type { Elevate, Principal } from "./policy.ts";
@@ -127,7 +127,7 @@ export class Waits {
     if (!index) this.#indices.set(hot, index = new WaitIndex());
     if (index.size >= ROOM_WAITERS_MAX) throw tooManyWaiters();
     const { acting, query, request } = sleeper;
-    const key = `${acting.seesAll ? "*" : ""}${acting.agent}\u0000${
+    const key = `${acting.seesAll ? "*" : ""}${acting.isBorrowed ? "?" : ""}${acting.agent}\u0000${
       query.condition ?? `\u0000${sleeper.since}`
     }`;
     const group = index.join(key, query.program, sleeper, judgement);
@@ -179,7 +179,7 @@ export class Waits {
       cells: () => group.cells,
       wouldHold: (moment) => judge(moment, acting, query.program).holds,
     };
-    const waits = hot.waits.get(agent) ?? new Set();
+    const waits = hot.waits.get(agent) ?? new OpenWaits();
     hot.waits.set(agent, waits.add(wait));
     this.engine.presenceChanged(hot, agent);
     return () => {
@@ -301,7 +301,10 @@ export class Waits {
       if (wakeup.error instanceof TailDropped) return undefined;
       throw wakeup.error;
     }
-    const current = generation === this.auth.generation ? request : await this.mayStill(request);
+    // What another process revoked is not told here: with a shared database rights are read again.
+    const isFresh = generation === this.auth.generation && !this.engine.store.db.isShared &&
+      !isExpired(request.principal, this.engine.clock.now());
+    const current = isFresh ? request : await this.mayStill(request);
     if (wakeup.kind !== "woken") return await this.timeOut(wakeup.kind, current, query, startedAt);
     try {
       await wakeup.hot.whenDurable(wakeup.seq);

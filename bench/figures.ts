@@ -3,7 +3,7 @@
 /** One measured thing beside what it is held against. */
 export interface Figure {
   readonly what: string;
-  readonly unit: "req/s" | "ms" | "%" | "KiB" | "MiB";
+  readonly unit: "req/s" | "ms" | "µs" | "%" | "KiB" | "MiB";
   readonly product: number;
   /** The same thing done by the reference, in the same run. */
   readonly reference?: number;

@@ -5,7 +5,7 @@
  */
 import { type Config, readConfig } from "../config.ts";
 import type { JsonObject } from "../types.ts";
-import { call } from "./demo/client.ts";
+import { call, Refused } from "./demo/client.ts";
 
 /** Workers, and what each judges a document by. */
 const WORKERS = { w1: "words", w2: "headings", w3: "words", w4: "links" } as const;
@@ -101,6 +101,10 @@ const giveUp = setTimeout(() => {
 const service = await findService(config);
 try {
   await play(config);
+} catch (error) {
+  if (!(error instanceof Refused)) throw error;
+  console.error(`${error.message} ${error.body["hint"] ?? ""}`);
+  Deno.exitCode = 1;
 } finally {
   await end(service, config);
   clearTimeout(giveUp);

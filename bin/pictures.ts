@@ -6,7 +6,7 @@ import type { Browser, Page } from "playwright-core";
 import { readConfig } from "../config.ts";
 import { type Call, type Demo, makeDemo, stepAt } from "../frontend/demo.ts";
 import { createService } from "../main.ts";
-import { launchChromium } from "../tests/chromium.ts";
+import { launchChromium } from "./chromium.ts";
 
 const OUT = new URL("../reference/pictures/", import.meta.url);
 const STEPS = 34;
@@ -16,8 +16,15 @@ const PHONE = { width: 390, height: 844 };
 
 const folder = await Deno.makeTempDir();
 const holder: { fetch?: (request: Request) => Promise<Response> } = {};
-const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, (request) => holder.fetch!(request));
-const env: Record<string, string> = { PORT: String(server.addr.port), SYNC_DB: `file:${folder}/sync.db`, SYNC_LOG: "off" };
+const server = Deno.serve(
+  { port: 0, hostname: "127.0.0.1", onListen: () => {} },
+  (request) => holder.fetch!(request),
+);
+const env: Record<string, string> = {
+  PORT: String(server.addr.port),
+  SYNC_DB: `file:${folder}/sync.db`,
+  SYNC_LOG: "off",
+};
 const service = await createService({ config: readConfig((name) => env[name]) });
 holder.fetch = service.fetch;
 const origin = `http://localhost:${server.addr.port}`;
@@ -34,16 +41,26 @@ const call: Call = async (method, path, body, token) => {
 async function play(demo: Demo): Promise<void> {
   for (let n = 0; n < STEPS; n++) {
     const { agent, action, params } = stepAt(n);
-    await call("POST", `/rooms/${demo.room}/actions/${action}/invoke`, { params }, demo.agents[agent]);
+    await call(
+      "POST",
+      `/rooms/${demo.room}/actions/${action}/invoke`,
+      { params },
+      demo.agents[agent],
+    );
     await new Promise((resolve) => setTimeout(resolve, STEP_MS));
   }
-  await call("POST", `/rooms/${demo.room}/actions/_set_status/invoke`, { params: { status: "busy" } }, demo.agents["bo"]);
+  await call("POST", `/rooms/${demo.room}/actions/_set_status/invoke`, {
+    params: { status: "busy" },
+  }, demo.agents["bo"]);
 }
 
 /** A wait that is open while the pictures are taken. */
 function waitAsReviewer(demo: Demo, signal: AbortSignal): void {
   const condition = "state._shared.built.value > state._shared.reviewed.value";
-  const url = `${origin}/rooms/${demo.room}/wait?${new URLSearchParams({ condition, timeout: "55000" })}`;
+  const url = `${origin}/rooms/${demo.room}/wait?${new URLSearchParams({
+    condition,
+    timeout: "55000",
+  })}`;
   fetch(url, { headers: { Authorization: `Bearer ${demo.agents["cy"]}` }, signal })
     .then((response) => response.body?.cancel(), () => undefined);
 }
@@ -54,7 +71,12 @@ async function shoot(page: Page, name: string): Promise<void> {
   console.log(name);
 }
 
-async function open(browser: Browser, address: string, size: typeof DESK, colorScheme: "light" | "dark"): Promise<Page> {
+async function open(
+  browser: Browser,
+  address: string,
+  size: typeof DESK,
+  colorScheme: "light" | "dark",
+): Promise<Page> {
   const page = await browser.newPage({ viewport: size, colorScheme });
   await page.goto(origin + address);
   return page;
@@ -81,7 +103,9 @@ async function takeAll(browser: Browser, demo: Demo): Promise<void> {
 }
 
 async function head(demo: Demo): Promise<number> {
-  const reply = await fetch(`${origin}/rooms/${demo.room}`, { headers: { Authorization: `Bearer ${demo.admin}` } });
+  const reply = await fetch(`${origin}/rooms/${demo.room}`, {
+    headers: { Authorization: `Bearer ${demo.admin}` },
+  });
   return (await reply.json()).head;
 }
 

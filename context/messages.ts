@@ -141,6 +141,7 @@ function showMessage(sight: Sight, order: number, seq: number, cursor: number): 
     seq,
     ts: iso(entry.firstAt),
     ...message,
+    ...(message.kind === "task" && !message.claimed_by ? { claimed_by: null } : {}),
     ...(order === seq ? {} : { shown_at: order }),
   } as unknown as JsonObject;
   return {

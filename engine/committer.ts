@@ -16,9 +16,13 @@ export interface CommitEvents {
   onLost(hot: HotRoom): Promise<void>;
 }
 
+/** Turns of the event loop that a group waits at most for more to come. */
+const GATHER_TURNS = 4;
+
 /** The queue. */
 export class Committer {
   readonly #queue = new Set<HotRoom>();
+  #queued = 0;
   #isRunning = false;
   #turn: Promise<void> = Promise.resolve();
   readonly counts = { groups: 0, records: 0 };
@@ -28,6 +32,7 @@ export class Committer {
   /** Notes that a room has records to write. */
   enqueue(hot: HotRoom): void {
     this.#queue.add(hot);
+    this.#queued++;
     if (this.#isRunning) return;
     this.#isRunning = true;
     // One turn of the event loop gathers what arrives together.
@@ -48,12 +53,22 @@ export class Committer {
 
   private async run(): Promise<void> {
     while (this.#queue.size > 0) {
+      await this.gather();
       const rooms = [...this.#queue].filter((hot) => hot.pending.length > 0);
       this.#queue.clear();
+      this.#queued = 0;
       if (rooms.length > 0) await this.alone(() => this.commit(rooms));
       if (this.#queue.size > 0) await new Promise<void>((resolve) => setImmediate(resolve));
     }
     this.#isRunning = false;
+  }
+
+  /** While many arrive, a few turns more make one transaction of what would be two. */
+  private async gather(): Promise<void> {
+    for (let turns = 0, seen = 1; turns < GATHER_TURNS && this.#queued > seen; turns++) {
+      seen = this.#queued;
+      await new Promise<void>((resolve) => setImmediate(resolve));
+    }
   }
 
   private async commit(rooms: readonly HotRoom[]): Promise<void> {

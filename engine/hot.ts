@@ -6,6 +6,7 @@ import type { Program } from "../cel.ts";
 import type { SyncError } from "../errors.ts";
 import { PRESENCE_WRITE_MS, REFUSALS_MAX } from "../limits.ts";
 import type { Applied, Room } from "../room.ts";
+import type { ActorsPort } from "../sight/actors.ts";
 import { Memos } from "../sight/memos.ts";
 import type { LiveRoom } from "../sight.ts";
 import type { LogRow, RoomCommit, SideStatement } from "../store/rows.ts";
@@ -42,6 +43,26 @@ export interface OpenWait {
   ) => boolean;
 }
 
+/** An agent's open waits, oldest first. */
+export class OpenWaits extends Set<OpenWait> {
+  #programs: readonly Program[] | undefined;
+
+  override add(wait: OpenWait): this {
+    this.#programs = undefined;
+    return super.add(wait);
+  }
+
+  override delete(wait: OpenWait): boolean {
+    this.#programs = undefined;
+    return super.delete(wait);
+  }
+
+  /** Their compiled conditions. */
+  get programs(): readonly Program[] {
+    return this.#programs ??= [...this].flatMap(({ program }) => program ? [program] : []);
+  }
+}
+
 /** A refused invocation: changes nothing, so it is no history. */
 export interface Refusal {
   readonly ts: string;
@@ -66,11 +87,13 @@ export class HotRoom implements LiveRoom {
   readonly memos = new Memos();
   readonly presence: Map<string, Presence> = new Map();
   readonly isPast: boolean = false;
+  /** What is known of actors, once the service knows any. */
+  actors: ActorsPort | undefined = undefined;
   readonly idempotent = new Map<string, Idempotent>();
   readonly refusals: Refusal[] = [];
   /** Refused invocations by action, since the room was loaded. */
   readonly refusedCount = new Map<string, number>();
-  readonly waits = new Map<string, Set<OpenWait>>();
+  readonly waits = new Map<string, OpenWaits>();
   /** Waits that timed out a moment ago still count as waiting when a stall is judged. */
   readonly lateWaits = new Map<string, { readonly condition: string; readonly until: Millis }>();
   readonly dirtyPresence = new Set<string>();
@@ -83,6 +106,8 @@ export class HotRoom implements LiveRoom {
   /** Waits and streams that hold the room in memory. */
   pins = 0;
   lastUsed: Millis;
+  /** The head when somebody last read the views; at first, when the room was loaded. */
+  viewsReadAt: number;
   /** Under way while the room follows what another process has written, and the look after that. */
   looking: Promise<void> | undefined;
   nextLook: Promise<void> | undefined;
@@ -92,6 +117,7 @@ export class HotRoom implements LiveRoom {
 
   constructor(readonly room: Room, now: Millis) {
     this.durable = room.head;
+    this.viewsReadAt = room.head;
     this.lastUsed = now;
   }
 
@@ -101,11 +127,9 @@ export class HotRoom implements LiveRoom {
     return undefined;
   }
 
-  /** Compiled conditions of an agent's open waits. */
+  /** Compiled conditions of an agent's open waits: the same list until one comes or goes. */
   openWaits(agent: string): readonly Program[] {
-    const waits = this.waits.get(agent);
-    if (!waits) return [];
-    return [...waits].flatMap((wait) => wait.program ? [wait.program] : []);
+    return this.waits.get(agent)?.programs ?? [];
   }
 
   /** Resolves when record `seq` is in the database; rejects with `TailDropped` when it never will be. */

@@ -4,7 +4,12 @@ import type { Json, JsonObject } from "./model.ts";
 /** A refusal of the service, or a network that is not there (`status` 0). */
 export class Refused extends Error {
   override readonly name = "Refused";
-  constructor(readonly status: number, readonly code: string, message: string, readonly facts: JsonObject) {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    readonly facts: JsonObject,
+  ) {
     super(message);
   }
 
@@ -47,7 +52,12 @@ export class Api {
 
   /** Reads something of the room, as the agent looked through. */
   async get<T>(rest: string, query: Query = {}, signal?: AbortSignal): Promise<T> {
-    return await this.call<T>("GET", this.path(rest, { ...query, agent: this.agent }), undefined, signal);
+    return await this.call<T>(
+      "GET",
+      this.path(rest, { ...query, agent: this.agent }),
+      undefined,
+      signal,
+    );
   }
 
   /** Reads something whose `agent` parameter means something else, or nothing. */
@@ -63,7 +73,11 @@ export class Api {
   /** Invokes an action as whoever looks. */
   async invoke(action: string, params: JsonObject, rest: JsonObject = {}): Promise<JsonObject> {
     const agent = this.agent === undefined ? {} : { agent: this.agent };
-    return await this.post(`/actions/${encodeURIComponent(action)}/invoke`, { params, ...agent, ...rest });
+    return await this.post(`/actions/${encodeURIComponent(action)}/invoke`, {
+      params,
+      ...agent,
+      ...rest,
+    });
   }
 
   /** One call. Throws `Refused`. */
@@ -97,11 +111,21 @@ export async function readReply<T>(response: Response): Promise<T> {
   try {
     body = await response.json();
   } catch {
-    throw new Refused(response.status, "unreadable", "The service answered something that is no JSON.", {});
+    throw new Refused(
+      response.status,
+      "unreadable",
+      "The service answered something that is no JSON.",
+      {},
+    );
   }
   if (response.ok) return body as T;
   const { error, message, ...facts } = body as JsonObject;
-  throw new Refused(response.status, String(error ?? "error"), String(message ?? "It was refused."), facts);
+  throw new Refused(
+    response.status,
+    String(error ?? "error"),
+    String(message ?? "It was refused."),
+    facts,
+  );
 }
 
 /** A refusal in words, whatever was thrown. */
@@ -119,7 +143,10 @@ export async function mintFromSession(room: string): Promise<string | undefined>
       method: "POST",
       credentials: "same-origin",
       headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf },
-      body: JSON.stringify({ scope: `rooms:${room}${level}`, label: `dashboard of ${room}`.slice(0, 100) }),
+      body: JSON.stringify({
+        scope: `rooms:${room}${level}`,
+        label: `dashboard of ${room}`.slice(0, 100),
+      }),
     });
     if (reply.ok) return ((await reply.json()) as { token: string }).token;
     if (reply.status !== 403) return undefined;

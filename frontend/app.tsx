@@ -1,12 +1,12 @@
+/** The dashboard's start: finds the room and its token, connects, and draws. */
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
-/** The dashboard's start: finds the room and its token, connects, and draws. */
 import { effect, signal } from "@preact/signals";
 import { render } from "preact";
 import { Api, mintFromSession } from "./api.ts";
 import { setSkew, startClock } from "./clock.ts";
 import { Live } from "./live.ts";
-import { PANELS, type PanelName, RoomProvider } from "./room.ts";
+import { type PanelName, PANELS, RoomProvider } from "./room.ts";
 import { arrive, keep, notePlace, recall } from "./session.ts";
 import { Shell } from "./shell.tsx";
 import { RoomStore } from "./store.ts";
@@ -15,7 +15,9 @@ const place = arrive();
 const api = new Api(place.room, recall(`token:${place.room}`), place.agent);
 const store = new RoomStore();
 let live = new Live(api, store);
-const panel = signal<PanelName | undefined>(PANELS.find((name) => name.toLowerCase() === place.tab));
+const panel = signal<PanelName | undefined>(
+  PANELS.find((name) => name.toLowerCase() === place.tab),
+);
 const opened = signal<string | undefined>(undefined);
 const asked = signal<string | undefined>(undefined);
 const room = { api, store, panel, opened, asked, refresh: () => live.refresh() };
@@ -52,7 +54,9 @@ let mintedAt = -Infinity;
 /** A person's token lasts an hour: while the session does, another is made without a word. */
 effect(() => {
   if (store.link.value !== "expired" || !api.token?.startsWith("tok_")) return;
-  if (document.documentElement.dataset["session"] !== "1" || performance.now() - mintedAt < 60_000) return;
+  if (
+    document.documentElement.dataset["session"] !== "1" || performance.now() - mintedAt < 60_000
+  ) return;
   mintedAt = performance.now();
   api.token = undefined;
   void connect();
@@ -61,7 +65,8 @@ effect(() => {
 /** A room with surfaces opens on them, one without on its state; the address says where one is. */
 effect(() => {
   if (panel.value === undefined && store.room.value) {
-    const hasSurfaces = [...store.views.value.values()].some((view) => view.render) || store.cells.has("_shared\u0000_dashboard");
+    const hasSurfaces = [...store.views.value.values()].some((view) => view.render) ||
+      store.cells.has("_shared\u0000_dashboard");
     panel.value = hasSurfaces ? "Surfaces" : "State";
   }
   if (panel.value !== undefined) notePlace("tab", panel.value.toLowerCase());
@@ -79,6 +84,9 @@ function draw(): void {
 }
 
 startClock();
+document.getElementById("app")?.replaceChildren();
 draw();
 void connect();
-if (recall(`demo:${api.room}`) !== undefined) void import("./demo-play.ts").then(({ playHere }) => playHere(api.room, store));
+if (recall(`demo:${api.room}`) !== undefined) {
+  void import("./demo-play.ts").then(({ playHere }) => playHere(api.room, store));
+}

@@ -23,7 +23,9 @@ export function CelInput({ value, onInput, onSubmit, onHistory }: CelInputProps)
   const suggest = (): void => {
     const element = box.current!;
     const isAtEnd = element.selectionStart === element.selectionEnd;
-    options.value = isAtEnd ? completionsFor(store, element.value.slice(0, element.selectionStart)) : [];
+    options.value = isAtEnd
+      ? completionsFor(store, element.value.slice(0, element.selectionStart))
+      : [];
     chosen.value = 0;
   };
   const take = (option: Completion): void => {
@@ -58,7 +60,7 @@ export function CelInput({ value, onInput, onSubmit, onHistory }: CelInputProps)
   };
   return (
     <div class="cel-input">
-      <pre aria-hidden="true"><Pieces source={value} />{"\n"}</pre>
+      <pre aria-hidden="true"><Pieces source={`${value}\n`} /></pre>
       <textarea
         ref={box}
         aria-label="Expression"

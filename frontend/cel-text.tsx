@@ -1,6 +1,7 @@
 /** CEL in colour: a few token classes, for reading and for the console's input. */
 
-const TOKENS = /("(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?)|(\b\d+(?:\.\d+)?\b)|(\b(?:true|false|null|in)\b)|(\b(?:state|views|agents|messages|actions|self|params|now|room|memory)\b)|([A-Za-z_]\w*(?=\())|(\/\/.*)/g;
+const TOKENS =
+  /("(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?)|(\b\d+(?:\.\d+)?\b)|(\b(?:true|false|null|in)\b)|(\b(?:state|views|agents|messages|actions|self|params|now|room|memory)\b)|([A-Za-z_]\w*(?=\())|(\/\/.*)/g;
 const CLASSES = ["", "text", "number", "word", "root", "call", "note"] as const;
 
 /** A piece of an expression and its class. */
@@ -25,10 +26,22 @@ export function pieces(source: string): Piece[] {
 
 /** The pieces as elements. */
 export function Pieces({ source }: { readonly source: string }) {
-  return <>{pieces(source).map((piece, i) => piece.kind === "" ? piece.text : <span key={i} class={`cel-${piece.kind}`}>{piece.text}</span>)}</>;
+  return (
+    <>
+      {pieces(source).map((piece, i) =>
+        piece.kind === ""
+          ? piece.text
+          : <span key={i} class={`cel-${piece.kind}`}>{piece.text}</span>
+      )}
+    </>
+  );
 }
 
 /** An expression to read. */
 export function Cel({ text }: { readonly text: string }) {
-  return <code class="cel"><Pieces source={text} /></code>;
+  return (
+    <code class="cel">
+      <Pieces source={text} />
+    </code>
+  );
 }

@@ -53,11 +53,24 @@ const ROOTS: Readonly<Record<string, string>> = {
   memory: "the actor's contexts",
 };
 const ENTRY = { value: "the value", _meta: "what is known of it" };
-const META = ["score", "revision", "version", "updated_at", "writer", "via", "seq", "velocity", "writers", "first_at"];
+const META = [
+  "score",
+  "revision",
+  "version",
+  "updated_at",
+  "writer",
+  "via",
+  "seq",
+  "velocity",
+  "writers",
+  "first_at",
+];
 const MAX = 12;
 
 /** The unfinished path before the caret: where it begins, its parts, and what is typed of the last. Pure. */
-export function pathBefore(text: string): { readonly start: number; readonly parts: readonly string[]; readonly typed: string } {
+export function pathBefore(
+  text: string,
+): { readonly start: number; readonly parts: readonly string[]; readonly typed: string } {
   const match = /(?:[A-Za-z_]\w*(?:\["[^"]*"\])*\.)*(?:[A-Za-z_]\w*)?$/.exec(text);
   const found = match?.[0] ?? "";
   const parts = found.replace(/\["([^"]*)"\]/g, ".$1").split(".");
@@ -71,7 +84,9 @@ export function completionsFor(store: RoomStore, text: string): readonly Complet
   const options = parts.length === 0 ? { ...ROOTS, ...FUNCTIONS } : membersOf(store, parts);
   const lower = typed.toLowerCase();
   return Object.entries(options)
-    .filter(([name]) => name !== typed && name.toLowerCase().startsWith(lower) && (parts.length > 0 || typed !== ""))
+    .filter(([name]) =>
+      name !== typed && name.toLowerCase().startsWith(lower) && (parts.length > 0 || typed !== "")
+    )
     .slice(0, MAX)
     .map(([insert, note]) => ({ insert, note }));
 }
@@ -79,17 +94,27 @@ export function completionsFor(store: RoomStore, text: string): readonly Complet
 function membersOf(store: RoomStore, parts: readonly string[]): Readonly<Record<string, string>> {
   const [root, first, second, ...rest] = parts;
   if (root === "state") {
-    if (first === undefined) return Object.fromEntries(store.scopes.peek().map((scope) => [scope, "scope"]));
+    if (first === undefined) {
+      return Object.fromEntries(store.scopes.peek().map((scope) => [scope, "scope"]));
+    }
     if (second === undefined) return { ...keysOf(store, first), ...METHODS };
     return entryMembers(rest.length > 0 || parts.length > 3 ? parts.slice(3) : []);
   }
   if (root === "views" || root === "agents" || root === "actions") {
     const known = root === "views" ? store.views : root === "agents" ? store.agents : store.actions;
-    if (first === undefined) return Object.fromEntries([...known.peek().keys()].map((id) => [id, root.slice(0, -1)]));
+    if (first === undefined) {
+      return Object.fromEntries([...known.peek().keys()].map((id) => [id, root.slice(0, -1)]));
+    }
     return entryMembers(parts.slice(2));
   }
   if (root === "messages" && first === undefined) {
-    return { count: "all", unread: "not read yet", directed_unread: "for the reader", unclaimed: "open tasks", recent: "the newest" };
+    return {
+      count: "all",
+      unread: "not read yet",
+      directed_unread: "for the reader",
+      unclaimed: "open tasks",
+      recent: "the newest",
+    };
   }
   if (root === "room" && first === undefined) return { id: "the room's id", seq: "its head" };
   return METHODS;
@@ -97,7 +122,9 @@ function membersOf(store: RoomStore, parts: readonly string[]): Readonly<Record<
 
 function entryMembers(rest: readonly string[]): Readonly<Record<string, string>> {
   if (rest.length === 0) return ENTRY;
-  if (rest[0] === "_meta" && rest.length === 1) return Object.fromEntries(META.map((name) => [name, ""]));
+  if (rest[0] === "_meta" && rest.length === 1) {
+    return Object.fromEntries(META.map((name) => [name, ""]));
+  }
   return METHODS;
 }
 

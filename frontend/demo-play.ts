@@ -10,7 +10,9 @@ const STEPS = 240;
 /** Goes on until the play is over, the page is left, or the room is gone. A hidden page rests. */
 export function playHere(room: string, store: RoomStore): void {
   const demo = JSON.parse(recall(`demo:${room}`) ?? "{}") as Partial<Demo>;
-  const apis = new Map(Object.entries(demo.agents ?? {}).map(([id, token]) => [id, new Api(room, token)]));
+  const apis = new Map(
+    Object.entries(demo.agents ?? {}).map(([id, token]) => [id, new Api(room, token)]),
+  );
   let n = 0;
   const next = async (): Promise<void> => {
     if (!document.hidden && store.link.peek() === "live") {

@@ -2,7 +2,12 @@
 import type { Json, JsonObject } from "./model.ts";
 
 /** One call to the service; throws for a refusal. */
-export type Call = (method: string, path: string, body: Json, token?: string) => Promise<JsonObject>;
+export type Call = (
+  method: string,
+  path: string,
+  body: Json,
+  token?: string,
+) => Promise<JsonObject>;
 
 /** A demo room and everybody's tokens. */
 export interface Demo {
@@ -15,16 +20,28 @@ export interface Demo {
 const AGENTS = [
   { id: "ada", name: "Ada", role: "planner", meta: { model: "planner-large" } },
   { id: "bo", name: "Bo", role: "builder", meta: { model: "builder-fast" } },
-  { id: "cy", name: "Cy", role: "reviewer", state: { private_notes: "Look twice at the login changes." } },
+  {
+    id: "cy",
+    name: "Cy",
+    role: "reviewer",
+    state: { private_notes: "Look twice at the login changes." },
+  },
 ] as const;
 
 const ACTIONS: readonly JsonObject[] = [
   {
     id: "plan_task",
     description: "Put a task on the board",
-    params: { title: { type: "string", required: true }, size: { type: "integer", minimum: 1, maximum: 8, default: 2 } },
+    params: {
+      title: { type: "string", required: true },
+      size: { type: "integer", minimum: 1, maximum: 8, default: 2 },
+    },
     writes: [
-      { key: "board", append: true, value: { title: "${params.title}", size: "${params.size}", by: "${self}" } },
+      {
+        key: "board",
+        append: true,
+        value: { title: "${params.title}", size: "${params.size}", by: "${self}" },
+      },
       { key: "planned", increment: 1 },
     ],
   },
@@ -39,7 +56,11 @@ const ACTIONS: readonly JsonObject[] = [
     description: "Say how a built task looks",
     params: { verdict: { type: "string", enum: ["approve", "ask for changes"], required: true } },
     if: "state._shared.reviewed.value < state._shared.built.value",
-    writes: [{ key: "reviewed", increment: 1 }, { key: "verdict", value: "${params.verdict}", timer: { ms: 900_000, effect: "delete" } }],
+    writes: [{ key: "reviewed", increment: 1 }, {
+      key: "verdict",
+      value: "${params.verdict}",
+      timer: { ms: 900_000, effect: "delete" },
+    }],
   },
   {
     id: "ship",
@@ -58,7 +79,11 @@ const ACTIONS: readonly JsonObject[] = [
     id: "note",
     description: "Add a line to the release notes",
     params: { line: { type: "string", required: true } },
-    writes: [{ key: "notes", expr: true, value: "state._shared.notes.value + '\\n- ' + params.line" }],
+    writes: [{
+      key: "notes",
+      expr: true,
+      value: "state._shared.notes.value + '\\n- ' + params.line",
+    }],
   },
   {
     id: "start",
@@ -77,38 +102,111 @@ const ACTIONS: readonly JsonObject[] = [
 ];
 
 const VIEWS: readonly JsonObject[] = [
-  { id: "phase", expr: "state._shared.phase.value", render: { type: "metric", label: "Phase", order: 1, group: "Release" } },
+  {
+    id: "phase",
+    expr: "state._shared.phase.value",
+    render: { type: "metric", label: "Phase", order: 1, group: "Release" },
+  },
   {
     id: "progress",
-    expr: "state._shared.planned.value == 0 ? 0 : state._shared.built.value * 100 / state._shared.planned.value",
+    expr:
+      "state._shared.planned.value == 0 ? 0 : state._shared.built.value * 100 / state._shared.planned.value",
     render: { type: "metric", label: "Built", unit: "%", order: 2, group: "Release" },
   },
   {
     id: "coverage",
     expr: "state._shared.coverage.value",
-    render: { type: "metric", label: "Test coverage", unit: "%", color: "good", order: 3, group: "Release" },
+    render: {
+      type: "metric",
+      label: "Test coverage",
+      unit: "%",
+      color: "good",
+      order: 3,
+      group: "Release",
+    },
   },
-  { id: "waiting_for_review", expr: "state._shared.built.value - state._shared.reviewed.value", render: { type: "metric", label: "Waiting for review", order: 4, group: "Release" } },
+  {
+    id: "waiting_for_review",
+    expr: "state._shared.built.value - state._shared.reviewed.value",
+    render: { type: "metric", label: "Waiting for review", order: 4, group: "Release" },
+  },
   {
     id: "board",
     expr: "state._shared.board.value",
-    render: { type: "array-table", label: "Board", order: 5, group: "Work", columns: [{ key: "title", label: "Task" }, { key: "size", label: "Size" }, { key: "by", label: "Planned by" }] },
+    render: {
+      type: "array-table",
+      label: "Board",
+      order: 5,
+      group: "Work",
+      columns: [{ key: "title", label: "Task" }, { key: "size", label: "Size" }, {
+        key: "by",
+        label: "Planned by",
+      }],
+    },
   },
-  { id: "notes", expr: "state._shared.notes.value", render: { type: "markdown", label: "Release notes", order: 6, group: "Work" } },
-  { id: "talk", expr: "messages.count", render: { type: "feed", label: "Talk", kinds: ["chat", "task"], order: 7, group: "Work", max_rows: 6 } },
+  {
+    id: "notes",
+    expr: "state._shared.notes.value",
+    render: { type: "markdown", label: "Release notes", order: 6, group: "Work" },
+  },
+  {
+    id: "talk",
+    expr: "messages.count",
+    render: {
+      type: "feed",
+      label: "Talk",
+      kinds: ["chat", "task"],
+      order: 7,
+      group: "Work",
+      max_rows: 6,
+    },
+  },
   {
     id: "watched",
     expr: "['freeze', 'verdict', 'last_built_by']",
-    render: { type: "watch", label: "Keep an eye on", order: 8, group: "Work", keys: ["freeze", "verdict", "last_built_by"] },
+    render: {
+      type: "watch",
+      label: "Keep an eye on",
+      order: 8,
+      group: "Work",
+      keys: ["freeze", "verdict", "last_built_by"],
+    },
   },
-  { id: "verdicts", expr: "['review']", render: { type: "action-choice", label: "Your verdict", actions: ["review"], order: 9, group: "Do" } },
-  { id: "controls", expr: "['build_task', 'ship']", render: { type: "action-bar", label: "Controls", actions: ["build_task", "ship", "plan_task"], order: 10, group: "Do" } },
-  { id: "cy.mood", expr: "size(state.cy.private_notes.value) > 0 ? 'has doubts' : 'fine'", scope: "cy" },
+  {
+    id: "verdicts",
+    expr: "['review']",
+    render: {
+      type: "action-choice",
+      label: "Your verdict",
+      actions: ["review"],
+      order: 9,
+      group: "Do",
+    },
+  },
+  {
+    id: "controls",
+    expr: "['build_task', 'ship']",
+    render: {
+      type: "action-bar",
+      label: "Controls",
+      actions: ["build_task", "ship", "plan_task"],
+      order: 10,
+      group: "Do",
+    },
+  },
+  {
+    id: "cy.mood",
+    expr: "size(state.cy.private_notes.value) > 0 ? 'has doubts' : 'fine'",
+    scope: "cy",
+  },
 ];
 
 /** Makes the room: agents, vocabulary, surfaces, a first release under way. */
 export async function makeDemo(call: Call, token?: string, id?: string): Promise<Demo> {
-  const made = await call("POST", "/rooms", { label: "Release 4.2", ...(id === undefined ? {} : { id }) }, token);
+  const made = await call("POST", "/rooms", {
+    label: "Release 4.2",
+    ...(id === undefined ? {} : { id }),
+  }, token);
   const room = String(made["id"]), admin = String(made["token"]), view = String(made["view_token"]);
   const agents: Record<string, string> = {};
   for (const agent of AGENTS) {
@@ -131,7 +229,14 @@ export interface Step {
   readonly params: JsonObject;
 }
 
-const TASKS = ["Passkey sign-in", "Faster first paint", "Audit export", "Retry on 503", "Dark charts", "Import wizard"];
+const TASKS = [
+  "Passkey sign-in",
+  "Faster first paint",
+  "Audit export",
+  "Retry on 503",
+  "Dark charts",
+  "Import wizard",
+];
 const TALK = [
   ["ada", "I have put the next two on the board."],
   ["bo", "On it. The export needs the new log endpoint."],
@@ -149,9 +254,21 @@ export function stepAt(n: number): Step {
     { agent: "ada", action: "plan_task", params: { title: task, size: 1 + (round % 4) } },
     { agent: speaker, action: "_send_message", params: { body: words } },
     { agent: "bo", action: "build_task", params: {} },
-    { agent: "bo", action: "run_tests", params: { coverage: Math.round((71.5 + ((round * 17) % 23) + round * 0.3) * 10) / 10 } },
-    { agent: "ada", action: "_send_message", params: { body: `Please review: ${task}`, kind: "task", to: "cy" } },
-    { agent: "cy", action: "review", params: { verdict: round % 5 === 3 ? "ask for changes" : "approve" } },
+    {
+      agent: "bo",
+      action: "run_tests",
+      params: { coverage: Math.round((71.5 + ((round * 17) % 23) + round * 0.3) * 10) / 10 },
+    },
+    {
+      agent: "ada",
+      action: "_send_message",
+      params: { body: `Please review: ${task}`, kind: "task", to: "cy" },
+    },
+    {
+      agent: "cy",
+      action: "review",
+      params: { verdict: round % 5 === 3 ? "ask for changes" : "approve" },
+    },
     { agent: "bo", action: "note", params: { line: `**${task}** is in, reviewed by Cy` } },
   ];
   return steps[n % steps.length]!;

@@ -22,8 +22,13 @@ export function Dialog({ title, onClose, children, wide = false }: {
     if (event.target === dialog.current) onClose();
   };
   return (
-    // deno-lint-ignore jsx-no-useless-fragment -- one element, listening for clicks beside itself
-    <dialog ref={dialog} class={wide ? "wide" : ""} aria-label={title} onClose={onClose} onClick={onBackdrop}>
+    <dialog
+      ref={dialog}
+      class={wide ? "wide" : ""}
+      aria-label={title}
+      onClose={onClose}
+      onClick={onBackdrop}
+    >
       <div class="dialog-head">
         <h2>{title}</h2>
         <IconButton icon="close" label="Close" onClick={() => dialog.current?.close()} />

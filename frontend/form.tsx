@@ -43,7 +43,9 @@ function parsed(name: string, text: string): Json {
   try {
     return JSON.parse(text) as Json;
   } catch {
-    throw new Refused(400, "invalid_json", `"${name}" is not JSON.`, { hint: 'Write it as JSON, for example {"a": 1} or [1, 2].' });
+    throw new Refused(400, "invalid_json", `"${name}" is not JSON.`, {
+      hint: 'Write it as JSON, for example {"a": 1} or [1, 2].',
+    });
   }
 }
 
@@ -60,7 +62,9 @@ function looseJson(text: string): Json {
 function initial(schema: Readonly<Record<string, Param>>): FieldTexts {
   const texts: Record<string, string> = {};
   for (const [name, { default: value }] of Object.entries(schema)) {
-    if (value !== undefined) texts[name] = typeof value === "string" ? value : JSON.stringify(value);
+    if (value !== undefined) {
+      texts[name] = typeof value === "string" ? value : JSON.stringify(value);
+    }
   }
   return texts;
 }
@@ -75,12 +79,18 @@ export function ActionForm({ id, action, label = "Invoke", rehearse = true }: {
   const { api, refresh } = useRoom();
   const schema = action.value.params ?? {};
   const texts = useSignal<FieldTexts>(initial(schema));
-  const outcome = useSignal<{ reply?: JsonObject; error?: unknown; isDry?: boolean } | undefined>(undefined);
+  const outcome = useSignal<{ reply?: JsonObject; error?: unknown; isDry?: boolean } | undefined>(
+    undefined,
+  );
   const isBusy = useSignal(false);
   const run = async (isDry: boolean): Promise<void> => {
     isBusy.value = true;
     try {
-      const reply = await api.invoke(id, paramsOf(schema, texts.value), isDry ? { dry_run: true } : {});
+      const reply = await api.invoke(
+        id,
+        paramsOf(schema, texts.value),
+        isDry ? { dry_run: true } : {},
+      );
       outcome.value = { reply, isDry };
       if (!isDry) refresh();
     } catch (error) {
@@ -108,11 +118,19 @@ export function ActionForm({ id, action, label = "Invoke", rehearse = true }: {
       <div class="row">
         <button type="submit" class="primary" disabled={isBusy.value}>{label}</button>
         {rehearse && !action.value.builtin && (
-          <button type="button" disabled={isBusy.value} onClick={() => void run(true)}>Dry run</button>
+          <button
+            type="button"
+            disabled={isBusy.value}
+            onClick={() => void run(true)}
+          >
+            Dry run
+          </button>
         )}
       </div>
       {outcome.value?.error !== undefined && <Refusal error={outcome.value.error} />}
-      {outcome.value?.reply && <Outcome reply={outcome.value.reply} isDry={outcome.value.isDry ?? false} />}
+      {outcome.value?.reply && (
+        <Outcome reply={outcome.value.reply} isDry={outcome.value.isDry ?? false} />
+      )}
     </form>
   );
 }
@@ -149,7 +167,8 @@ function Control({ id, param, text, onText }: {
     required: param.required ?? false,
     ...(param.description ? { "aria-describedby": `${id}-hint` } : {}),
   };
-  const options = param.enum?.map(String) ?? (param.type === "boolean" ? ["true", "false"] : undefined);
+  const options = param.enum?.map(String) ??
+    (param.type === "boolean" ? ["true", "false"] : undefined);
   if (options) {
     return (
       <select {...common} onChange={(event) => onText(event.currentTarget.value)}>
@@ -170,7 +189,8 @@ function Control({ id, param, text, onText }: {
       />
     );
   }
-  const isLong = param.type === "array" || param.type === "object" || param.type === undefined || param.type === "any";
+  const isLong = param.type === "array" || param.type === "object" || param.type === undefined ||
+    param.type === "any";
   return (
     <textarea
       {...common}
@@ -191,20 +211,32 @@ export function Outcome({ reply, isDry }: { readonly reply: JsonObject; readonly
     <div class={isDry ? "outcome dry" : "outcome"} role="status">
       <p>
         <Tag tone={isDry ? "info" : "good"}>{isDry ? "would do" : "done"}</Tag>
-        {reply["seq"] !== undefined && !isDry && <span class="quiet">{" "}record {String(reply["seq"])}</span>}
+        {reply["seq"] !== undefined && !isDry && (
+          <span class="quiet after">record {String(reply["seq"])}</span>
+        )}
         {warning !== undefined && <Tag tone="warn">{String(warning)}</Tag>}
       </p>
       {writes.length > 0 && (
         <ul class="writes">
           {writes.map((write, i) => (
             <li key={i}>
-              <code>{String(write["scope"] ?? "")}.{String(write["key"] ?? "")}</code> = <code>{preview(write["value"] ?? null)}</code>
+              <code>{String(write["scope"] ?? "")}.{String(write["key"] ?? "")}</code> ={" "}
+              <code>{preview(write["value"] ?? null)}</code>
             </li>
           ))}
         </ul>
       )}
-      {result !== undefined && <p>Result: <Tree value={result} /></p>}
-      {isDry && changed !== undefined && <details><summary>What else would change</summary><Tree value={rest(reply)} open={2} /></details>}
+      {result !== undefined && (
+        <p>
+          Result: <Tree value={result} />
+        </p>
+      )}
+      {isDry && changed !== undefined && (
+        <details>
+          <summary>What else would change</summary>
+          <Tree value={rest(reply)} open={2} />
+        </details>
+      )}
     </div>
   );
 }

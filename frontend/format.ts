@@ -5,14 +5,18 @@ const PREVIEW_LENGTH = 160;
 
 /** A value on one line, cut where it is long; never walks more of it than it shows. */
 export function preview(value: Json, length = PREVIEW_LENGTH): string {
-  if (typeof value === "string") return JSON.stringify(value.length > length ? `${value.slice(0, length)}…` : value);
+  if (typeof value === "string") {
+    return JSON.stringify(value.length > length ? `${value.slice(0, length)}…` : value);
+  }
   if (value === null || typeof value !== "object") return String(value);
   const text = sketch(value, length, 0);
   return text.length > length ? `${text.slice(0, length)}…` : text;
 }
 
 function sketch(value: Json, room: number, depth: number): string {
-  if (typeof value === "string") return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
+  if (typeof value === "string") {
+    return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
+  }
   if (value === null || typeof value !== "object") return String(value);
   const isList = Array.isArray(value);
   if (depth > 3) return isList ? "[…]" : "{…}";
@@ -32,13 +36,23 @@ function sketch(value: Json, room: number, depth: number): string {
 /** A number as people read it: at most three digits after the point. */
 export function number(value: number): string {
   if (!Number.isFinite(value)) return String(value);
-  if (Number.isInteger(value)) return Math.abs(value) < 1e15 ? value.toLocaleString("en-US") : String(value);
-  return Math.abs(value) < 1e-3 ? value.toExponential(2) : value.toLocaleString("en-US", { maximumFractionDigits: 3 });
+  if (Number.isInteger(value)) {
+    return Math.abs(value) < 1e15 ? value.toLocaleString("en-US") : String(value);
+  }
+  return Math.abs(value) < 1e-3
+    ? value.toExponential(2)
+    : value.toLocaleString("en-US", { maximumFractionDigits: 3 });
 }
 
 /** A score or velocity: two digits. */
 export function short(value: number): string {
-  return value === 0 ? "0" : value < 0.005 ? "<.01" : value >= 10 ? value.toFixed(0) : value.toFixed(2).replace(/^0/, "");
+  return value === 0
+    ? "0"
+    : value < 0.005
+    ? "<.01"
+    : value >= 10
+    ? value.toFixed(0)
+    : value.toFixed(2).replace(/^0/, "");
 }
 
 const UNITS = [["d", 86_400_000], ["h", 3_600_000], ["m", 60_000], ["s", 1_000]] as const;
@@ -73,7 +87,9 @@ export function clock(iso: string): string {
 export function instant(iso: string): string {
   const at = new Date(iso);
   if (Number.isNaN(at.getTime())) return iso;
-  return `${at.toLocaleDateString("en-CA")} ${at.toLocaleTimeString("en-GB")}.${String(at.getMilliseconds()).padStart(3, "0")}`;
+  return `${at.toLocaleDateString("en-CA")} ${at.toLocaleTimeString("en-GB")}.${
+    String(at.getMilliseconds()).padStart(3, "0")
+  }`;
 }
 
 /** "1 key", "2 keys". */

@@ -1,6 +1,6 @@
+/** The landing page's one button: makes a demo room and goes there. */
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
-/** The landing page's one button: makes a demo room and goes there. */
 import { inWords, readReply, Refused } from "./api.ts";
 import { type Call, makeDemo } from "./demo.ts";
 import { keep } from "./session.ts";
@@ -8,7 +8,9 @@ import { keep } from "./session.ts";
 const call: Call = async (method, path, body, token) => {
   const headers: Record<string, string> = { "Content-Type": "application/json" };
   if (token !== undefined) headers["Authorization"] = `Bearer ${token}`;
-  return await readReply(await fetch(path, { method, headers, body: JSON.stringify(body), credentials: "omit" }));
+  return await readReply(
+    await fetch(path, { method, headers, body: JSON.stringify(body), credentials: "omit" }),
+  );
 };
 
 /** A token that may create rooms, for somebody who is signed in. */
@@ -37,7 +39,9 @@ async function open(button: HTMLButtonElement, status: HTMLElement): Promise<voi
   } catch (error) {
     button.disabled = false;
     const isClosed = error instanceof Refused && (error.status === 401 || error.status === 403);
-    status.textContent = isClosed ? "Here, people with an account create rooms: sign in first." : inWords(error);
+    status.textContent = isClosed
+      ? "Here, people with an account create rooms: sign in first."
+      : inWords(error);
   }
 }
 

@@ -32,11 +32,15 @@ export function LinkState() {
 export function LinkBanner({ signIn }: { readonly signIn: (token: string) => void }) {
   const { store, api } = useRoom();
   const link = store.link.value;
-  if (link === "live" || link === "polling" || link === "connecting" || link === "paused") return null;
+  if (link === "live" || link === "polling" || link === "connecting" || link === "paused") {
+    return null;
+  }
   return (
     <div class={`banner ${link}`} role="alert">
       <p>{sentence(link, store.seq.value, api.token !== undefined)}</p>
-      {store.linkNote.value !== "" && link !== "offline" && <p class="quiet">{store.linkNote.value}</p>}
+      {store.linkNote.value !== "" && link !== "offline" && (
+        <p class="quiet">{store.linkNote.value}</p>
+      )}
       {(link === "expired" || link === "denied" || link === "missing") && <WayIn signIn={signIn} />}
     </div>
   );
@@ -50,7 +54,9 @@ export function sentence(link: Link, seq: number, hadToken: boolean): string {
         ? "The service cannot be reached. Trying again."
         : `Offline: what you see is the room as of record ${seq}. Trying again; nothing gets lost.`;
     case "expired":
-      return hadToken ? "Your token has expired or was revoked." : "This room opens with a token, or for people who belong to it.";
+      return hadToken
+        ? "Your token has expired or was revoked."
+        : "This room opens with a token, or for people who belong to it.";
     case "denied":
       return "Your token does not reach that far.";
     case "missing":

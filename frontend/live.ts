@@ -99,7 +99,10 @@ export class Live {
   /** Records that the stream has not brought. */
   async #fillRecords(): Promise<void> {
     while (this.store.lastRecord < this.store.seq.peek()) {
-      const page = await this.api.getPlain<{ records: LogRecord[] }>("/log", { after: this.store.lastRecord, limit: 500 });
+      const page = await this.api.getPlain<{ records: LogRecord[] }>("/log", {
+        after: this.store.lastRecord,
+        limit: 500,
+      });
       if (page.records.length === 0) return;
       this.store.addRecords(page.records);
     }
@@ -223,5 +226,6 @@ export class Live {
 }
 
 function isAlive(link: Link): boolean {
-  return link === "connecting" || link === "live" || link === "polling" || link === "offline" || link === "paused";
+  return link === "connecting" || link === "live" || link === "polling" || link === "offline" ||
+    link === "paused";
 }

@@ -2,11 +2,12 @@
  * Markdown as elements: marked's lexer makes tokens, this makes elements of them. No HTML text is
  * ever made, so markup in a room's values stays text. Pictures become links: nothing is loaded.
  */
-import { Marked, type Token, type Tokens } from "marked";
+import { Lexer, type Token, type Tokens } from "marked";
 import type { ComponentChildren } from "preact";
 
-const marked = new Marked({ gfm: true });
 const LENGTH_MAX = 200_000;
+/** Work that a text of a room may make: a fraction of a second at worst. */
+export const EFFORT = 75_000_000;
 const DEPTH_MAX = 40;
 
 /** How a page wants some tokens drawn; without it they look plain. */
@@ -17,21 +18,65 @@ export interface MarkdownOptions {
   readonly code?: (text: string, lang: string) => ComponentChildren;
   /** Where a link leads from here; undefined leaves its text without one. */
   readonly href?: (href: string) => string | undefined;
-  /** Level of the topmost heading. */
+  /** Level of the topmost heading that there is; the others follow without a gap. */
   readonly level?: number;
+  /** How much work a text may make; for texts of anybody. */
+  readonly effort?: number;
+  /** The levels of this text's headings by their depth. */
+  readonly levels?: ReadonlyMap<number, number>;
 }
 
 /** A text as elements. */
-export function Markdown({ text, options = {} }: { readonly text: string; readonly options?: MarkdownOptions }) {
-  return <>{blocks(lex(text), options, 0)}</>;
+export function Markdown(
+  { text, options = {} }: { readonly text: string; readonly options?: MarkdownOptions },
+) {
+  const tokens = lex(text, options.effort);
+  const { level } = options;
+  const own = level === undefined ? options : { ...options, levels: levelsOf(tokens, level) };
+  return <>{blocks(tokens, own, 0)}</>;
 }
 
-/** A text as marked's tokens; very long ones are cut. */
-export function lex(text: string): Token[] {
-  return marked.lexer(text.slice(0, LENGTH_MAX));
+function levelsOf(tokens: readonly Token[], level: number): ReadonlyMap<number, number> {
+  const depths = tokens.filter((token) => token.type === "heading").map((token) =>
+    (token as Tokens.Heading).depth
+  );
+  return new Map([...new Set(depths)].sort().map((depth, i) => [depth, level + i]));
 }
 
-function blocks(tokens: readonly Token[], options: MarkdownOptions, depth: number): ComponentChildren[] {
+const QUOTES = /^((?:[ \t]*>){16})[> \t]+/gm;
+
+/**
+ * A text as marked's tokens. Marked takes the square of a paragraph's length at worst: `effort`
+ * bounds the sum of those squares, and what is beyond it, or nested too deeply, stays plain text.
+ */
+export function lex(text: string, effort = Infinity): Token[] {
+  const source = text.slice(0, LENGTH_MAX).replace(/\r\n?/g, "\n").replace(QUOTES, "$1 ");
+  const lexer = new Lexer({ gfm: true });
+  try {
+    lexer.blockTokens(source, lexer.tokens);
+    let spent = 0;
+    for (const { src, tokens } of lexer.inlineQueue) {
+      spent += src.length ** 2;
+      if (spent <= effort) lexer.inlineTokens(src, tokens);
+      else tokens.push(plain(src));
+    }
+    return lexer.tokens;
+  } catch (error) {
+    // Nesting that overflows the lexer's stack is no text to be laid out.
+    if (!(error instanceof RangeError)) throw error;
+    return [{ type: "paragraph", raw: source, text: source, tokens: [plain(source)] }];
+  }
+}
+
+function plain(text: string): Tokens.Text {
+  return { type: "text", raw: text, text, escaped: false };
+}
+
+function blocks(
+  tokens: readonly Token[],
+  options: MarkdownOptions,
+  depth: number,
+): ComponentChildren[] {
   if (depth > DEPTH_MAX) return ["…"];
   return tokens.map((token, i) => <Block key={i} token={token} options={options} depth={depth} />);
 }
@@ -53,7 +98,9 @@ function Block({ token, options, depth }: BlockProps) {
     case "code":
       return <CodeBlock token={token as Tokens.Code} options={options} />;
     case "blockquote":
-      return <blockquote>{blocks((token as Tokens.Blockquote).tokens, options, depth + 1)}</blockquote>;
+      return (
+        <blockquote>{blocks((token as Tokens.Blockquote).tokens, options, depth + 1)}</blockquote>
+      );
     case "list":
       return <List token={token as Tokens.List} options={options} depth={depth} />;
     case "table":
@@ -69,21 +116,29 @@ function Block({ token, options, depth }: BlockProps) {
 }
 
 function Heading({ token, options, depth }: BlockProps & { token: Tokens.Heading }) {
-  const level = Math.min(6, token.depth + (options.level ?? 1) - 1);
+  const level = Math.min(6, options.levels?.get(token.depth) ?? token.depth);
   const Name = `h${level}` as "h2";
   const id = options.headingId?.(plainText(token.tokens));
   const content = inline(token.tokens, options, depth + 1);
   if (id === undefined) return <Name>{content}</Name>;
   return (
     <Name id={id}>
-      {content} <a class="anchor" href={`#${id}`} aria-label={`Link to ${plainText(token.tokens)}`}>#</a>
+      {content}{" "}
+      <a class="anchor" href={`#${id}`} aria-label={`Link to ${plainText(token.tokens)}`}>#</a>
     </Name>
   );
 }
 
-function CodeBlock({ token, options }: { readonly token: Tokens.Code; readonly options: MarkdownOptions }) {
+function CodeBlock(
+  { token, options }: { readonly token: Tokens.Code; readonly options: MarkdownOptions },
+) {
   const lang = (token.lang ?? "").split(/\s/)[0] ?? "";
-  return <pre tabIndex={0} class="code"><code>{options.code?.(token.text, lang) ?? token.text}</code></pre>;
+  return (
+    <pre
+      tabIndex={0}
+      class="code"
+    ><code>{options.code?.(token.text, lang) ?? token.text}</code></pre>
+  );
 }
 
 function List({ token, options, depth }: BlockProps & { token: Tokens.List }) {
@@ -99,11 +154,17 @@ function Table({ token, options, depth }: BlockProps & { token: Tokens.Table }) 
     <div class="table-scroll" tabIndex={0} role="group" aria-label="Table">
       <table>
         <thead>
-          <tr>{token.header.map((cell, i) => <th key={i} scope="col">{inline(cell.tokens, options, depth + 1)}</th>)}</tr>
+          <tr>
+            {token.header.map((cell, i) => (
+              <th key={i} scope="col">{inline(cell.tokens, options, depth + 1)}</th>
+            ))}
+          </tr>
         </thead>
         <tbody>
           {token.rows.map((row, i) => (
-            <tr key={i}>{row.map((cell, j) => <td key={j}>{inline(cell.tokens, options, depth + 1)}</td>)}</tr>
+            <tr key={i}>
+              {row.map((cell, j) => <td key={j}>{inline(cell.tokens, options, depth + 1)}</td>)}
+            </tr>
           ))}
         </tbody>
       </table>
@@ -111,13 +172,18 @@ function Table({ token, options, depth }: BlockProps & { token: Tokens.Table }) 
   );
 }
 
-function inline(tokens: readonly Token[], options: MarkdownOptions, depth: number): ComponentChildren[] {
+function inline(
+  tokens: readonly Token[],
+  options: MarkdownOptions,
+  depth: number,
+): ComponentChildren[] {
   if (depth > DEPTH_MAX) return ["…"];
   return tokens.map((token, i) => <Inline key={i} token={token} options={options} depth={depth} />);
 }
 
 function Inline({ token, options, depth }: BlockProps) {
-  const inner = (): ComponentChildren => inline((token as Tokens.Strong).tokens ?? [], options, depth + 1);
+  const inner = (): ComponentChildren =>
+    inline((token as Tokens.Strong).tokens ?? [], options, depth + 1);
   switch (token.type) {
     case "strong":
       return <strong>{inner()}</strong>;
@@ -132,7 +198,11 @@ function Inline({ token, options, depth }: BlockProps) {
     case "link":
       return <Link href={(token as Tokens.Link).href} options={options}>{inner()}</Link>;
     case "image":
-      return <Link href={(token as Tokens.Image).href} options={options}>{(token as Tokens.Image).text || "picture"}</Link>;
+      return (
+        <Link href={(token as Tokens.Image).href} options={options}>
+          {(token as Tokens.Image).text || "picture"}
+        </Link>
+      );
     case "checkbox":
       return <span>{(token as { checked?: boolean }).checked ? "☑ " : "☐ "}</span>;
     case "text":
@@ -161,7 +231,14 @@ export function safeHref(href: string): string | undefined {
   return URL.canParse(clean) ? clean : undefined;
 }
 
-const ENTITIES: Readonly<Record<string, string>> = { amp: "&", lt: "<", gt: ">", quot: '"', "#39": "'", nbsp: "\u00a0" };
+const ENTITIES: Readonly<Record<string, string>> = {
+  amp: "&",
+  lt: "<",
+  gt: ">",
+  quot: '"',
+  "#39": "'",
+  nbsp: "\u00a0",
+};
 
 function decode(text: string): string {
   return text.replace(/&(amp|lt|gt|quot|#39|nbsp);/g, (_, name: string) => ENTITIES[name] ?? "");

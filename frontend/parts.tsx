@@ -30,7 +30,10 @@ export function Countdown({ timer }: { readonly timer: Timer }) {
   if (timer.due_at !== undefined) {
     const left = Date.parse(timer.due_at) - now.value;
     return (
-      <span class={left < 10_000 ? "timer soon" : "timer"} title={`${verb} ${instant(timer.due_at)}`}>
+      <span
+        class={left < 10_000 ? "timer soon" : "timer"}
+        title={`${verb} ${instant(timer.due_at)}`}
+      >
         <Icon name="timer" size={12} />
         <span class="sr">{verb} in</span>
         {span(left)}
@@ -39,7 +42,10 @@ export function Countdown({ timer }: { readonly timer: Timer }) {
   }
   if (timer.ticks_left === undefined) return <span class="timer">resting</span>;
   return (
-    <span class="timer" title={`${verb} after ${timer.ticks_left} more writes to ${timer.tick_on ?? ""}`}>
+    <span
+      class="timer"
+      title={`${verb} after ${timer.ticks_left} more writes to ${timer.tick_on ?? ""}`}
+    >
       <Icon name="timer" size={12} />
       <span class="sr">{verb} after</span>
       {timer.ticks_left} ticks
@@ -62,12 +68,31 @@ export function Score({ value }: { readonly value: number }) {
 }
 
 /** A word in a quiet box. */
-export function Tag({ children, tone = "" }: { readonly children: ComponentChildren; readonly tone?: string }) {
+export function Tag(
+  { children, tone = "" }: { readonly children: ComponentChildren; readonly tone?: string },
+) {
   return <span class={`tag ${tone}`}>{children}</span>;
 }
 
+/** A line of a list of facts; nothing when it is not so. */
+export function Fact({ name, when = true, children }: {
+  readonly name: string;
+  readonly when?: boolean;
+  readonly children: ComponentChildren;
+}) {
+  if (!when) return null;
+  return (
+    <>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </>
+  );
+}
+
 /** A panel with nothing in it says why, and what would change that. */
-export function Empty({ title, children }: { readonly title: string; readonly children?: ComponentChildren }) {
+export function Empty(
+  { title, children }: { readonly title: string; readonly children?: ComponentChildren },
+) {
   return (
     <div class="empty">
       <p class="empty-title">{title}</p>
@@ -78,7 +103,13 @@ export function Empty({ title, children }: { readonly title: string; readonly ch
 
 interface WhyPart {
   readonly expression?: string;
-  readonly operands?: readonly { path: string; value?: Json; missing?: boolean; hidden?: boolean; writer?: string }[];
+  readonly operands?: readonly {
+    path: string;
+    value?: Json;
+    missing?: boolean;
+    hidden?: boolean;
+    writer?: string;
+  }[];
   readonly could_change?: readonly string[];
 }
 
@@ -98,9 +129,11 @@ export function Why({ parts }: { readonly parts: readonly WhyPart[] }) {
       {parts.map((part, i) => (
         <li key={i}>
           <code>{part.expression}</code> is not true
-          {part.operands && part.operands.length > 0 && <>: {part.operands.map(operandWords).join("; ")}</>}.
+          {part.operands && part.operands.length > 0 && (
+            <>: {part.operands.map(operandWords).join("; ")}</>
+          )}.
           {part.could_change && part.could_change.length > 0 && (
-            <span class="quiet">{" "}Could change by: {part.could_change.join(", ")}.</span>
+            <span class="quiet after">Could change by: {part.could_change.join(", ")}.</span>
           )}
         </li>
       ))}
@@ -118,14 +151,22 @@ export function Refusal({ error }: { readonly error: unknown }) {
   return (
     <div class="refusal" role="alert">
       <p>
-        {error instanceof Refused && error.code !== "" && <Tag tone="bad">{error.code}</Tag>} {inWords(error)}
+        {error instanceof Refused && error.code !== "" && <Tag tone="bad">{error.code}</Tag>}{" "}
+        {inWords(error)}
       </p>
       {detail !== undefined && !inWords(error).includes(detail) && <p>{detail}</p>}
       <Why parts={why} />
       {error instanceof Refused && error.hint !== undefined && <p class="quiet">{error.hint}</p>}
-      {corrected !== undefined && <p>Corrected: <code>{corrected}</code></p>}
+      {corrected !== undefined && (
+        <p>
+          Corrected: <code>{corrected}</code>
+        </p>
+      )}
       {elevate !== undefined && (
-        <p><a href={elevate} target="_blank" rel="noopener">Ask for more access</a>, then try again here.</p>
+        <p>
+          <a href={elevate} target="_blank" rel="noopener">Ask for more access</a>, then try again
+          here.
+        </p>
       )}
     </div>
   );
@@ -157,7 +198,9 @@ export function IconButton(props: {
 }
 
 /** Copies a text, and says so. */
-export function CopyButton({ text, label = "Copy" }: { readonly text: string; readonly label?: string }) {
+export function CopyButton(
+  { text, label = "Copy" }: { readonly text: string; readonly label?: string },
+) {
   const [said, say] = useState("");
   const copy = async (): Promise<void> => {
     try {

@@ -36,12 +36,22 @@ export function ShareDialog({ onClose }: { readonly onClose: () => void }) {
       {hasLink && <LinkBox address={addressOf(api.room, isPublic ? undefined : token.value)} />}
       {!hasLink && isAdmin(room) && !isPersonal && (
         <>
-          <p>Make a link that shows this room live to anyone who has it. Read-only links made before stop working.</p>
-          <p class="row"><button type="button" class="primary" onClick={() => void rotate()}>Make a read-only link</button></p>
+          <p>
+            Make a link that shows this room live to anyone who has it. Read-only links made before
+            stop working.
+          </p>
+          <p class="row">
+            <button type="button" class="primary" onClick={() => void rotate()}>
+              Make a read-only link
+            </button>
+          </p>
         </>
       )}
       {!hasLink && !isAdmin(room) && !isPersonal && (
-        <p>An agent's token cannot make links. Ask the room's owner for one, or open this page with the room's own token.</p>
+        <p>
+          An agent's token cannot make links. Ask the room's owner for one, or open this page with
+          the room's own token.
+        </p>
       )}
       {error.value !== undefined && <Refusal error={error.value} />}
     </Dialog>
@@ -51,9 +61,18 @@ export function ShareDialog({ onClose }: { readonly onClose: () => void }) {
 function LinkBox({ address }: { readonly address: string }) {
   return (
     <>
-      <p>Anyone with this link sees the room live: what is shared, no agent's private state, and nothing to invoke.</p>
+      <p>
+        Anyone with this link sees the room live: what is shared, no agent's private state, and
+        nothing to invoke.
+      </p>
       <div class="row">
-        <input class="grow mono" readOnly value={address} aria-label="Read-only link" onFocus={(event) => event.currentTarget.select()} />
+        <input
+          class="grow mono"
+          readOnly
+          value={address}
+          aria-label="Read-only link"
+          onFocus={(event) => event.currentTarget.select()}
+        />
         <CopyButton text={address} label="Copy link" />
       </div>
     </>

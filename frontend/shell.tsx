@@ -13,7 +13,7 @@ import { StatePanel } from "./panels/state.tsx";
 import { TimelinePanel } from "./panels/timeline.tsx";
 import { ViewsPanel } from "./panels/views.tsx";
 import { IconButton } from "./parts.tsx";
-import { isAdmin, PANELS, type PanelName, useRoom } from "./room.ts";
+import { isAdmin, type PanelName, PANELS, useRoom } from "./room.ts";
 import { ShareDialog } from "./share.tsx";
 import { Side } from "./side.tsx";
 import { LinkBanner, LinkState } from "./link.tsx";
@@ -57,7 +57,9 @@ export function Shell({ viewAs, signIn, note }: ShellActions) {
   );
 }
 
-function Panel({ name, viewAs }: { readonly name: PanelName; readonly viewAs: (agent: string) => void }) {
+function Panel(
+  { name, viewAs }: { readonly name: PanelName; readonly viewAs: (agent: string) => void },
+) {
   switch (name) {
     case "Surfaces":
       return <SurfacesPanel />;
@@ -88,7 +90,15 @@ function Header({ viewAs }: { readonly viewAs: (agent: string | undefined) => vo
   return (
     <header class="top">
       <a class="brand" href="/">sync</a>
-      <h1><bdi>{api.room}</bdi>{info?.label && <span class="quiet">{" "}<bdi>{info.label}</bdi></span>}</h1>
+      <h1>
+        <bdi>{api.room}</bdi>
+        {info?.label && (
+          <span class="quiet">
+            {" "}
+            <bdi>{info.label}</bdi>
+          </span>
+        )}
+      </h1>
       <LinkState />
       <span class="grow" />
       {info && <Viewer />}
@@ -97,7 +107,8 @@ function Header({ viewAs }: { readonly viewAs: (agent: string | undefined) => vo
           <span class="label">View as</span>
           <select
             value={api.agent ?? ""}
-            onChange={(event) => viewAs(event.currentTarget.value === "" ? undefined : event.currentTarget.value)}
+            onChange={(event) =>
+              viewAs(event.currentTarget.value === "" ? undefined : event.currentTarget.value)}
           >
             <option value="">admin</option>
             {[...store.agents.value.keys()].map((id) => <option key={id} value={id}>{id}</option>)}
@@ -105,7 +116,9 @@ function Header({ viewAs }: { readonly viewAs: (agent: string | undefined) => vo
         </label>
       )}
       <ThemeSelect />
-      <span class="share"><IconButton icon="share" label="Share" showLabel onClick={() => (isSharing.value = true)} /></span>
+      <span class="share">
+        <IconButton icon="share" label="Share" showLabel onClick={() => (isSharing.value = true)} />
+      </span>
       {isSharing.value && <ShareDialog onClose={() => (isSharing.value = false)} />}
     </header>
   );
@@ -115,9 +128,23 @@ function Header({ viewAs }: { readonly viewAs: (agent: string | undefined) => vo
 function Viewer() {
   const { api, store } = useRoom();
   const self = store.self.value;
-  if (api.agent !== undefined) return <span class="viewer">through the eyes of <bdi>{api.agent}</bdi></span>;
+  if (api.agent !== undefined) {
+    return (
+      <span class="viewer">
+        through the eyes of <bdi>{api.agent}</bdi>
+      </span>
+    );
+  }
   if (self === "admin") return null;
-  return <span class="viewer">{self === "" ? "reading only" : <>as <bdi>{self}</bdi></>}</span>;
+  return (
+    <span class="viewer">
+      {self === "" ? "reading only" : (
+        <>
+          as <bdi>{self}</bdi>
+        </>
+      )}
+    </span>
+  );
 }
 
 const ICONS: Readonly<Record<PanelName, IconName>> = {
@@ -154,7 +181,9 @@ function Tabs() {
             id={`tab-${name}`}
             aria-selected={panel.value === name}
             aria-controls={panel.value === name ? "panel" : undefined}
-            tabIndex={panel.value === name || (panel.value === undefined && name === "State") ? 0 : -1}
+            tabIndex={panel.value === name || (panel.value === undefined && name === "State")
+              ? 0
+              : -1}
             onClick={() => (panel.value = name)}
           >
             <Icon name={ICONS[name]} />
@@ -198,5 +227,7 @@ function Count({ name }: { readonly name: PanelName }) {
         return undefined;
     }
   })();
-  return count === undefined || count === 0 ? null : <span class="tab-count" aria-hidden="true">{count > 9_999 ? "9999+" : count}</span>;
+  return count === undefined || count === 0
+    ? null
+    : <span class="tab-count" aria-hidden="true">{count > 9_999 ? "9999+" : count}</span>;
 }

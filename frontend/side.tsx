@@ -19,7 +19,9 @@ export function Side() {
           <li key={id} class="side-agent">
             <Who id={id} />
             <Status value={_meta.silent && value.status !== "done" ? "silent" : value.status} />
-            {value.waiting_on !== null && <code class="ellipsis" title={value.waiting_on}>{value.waiting_on}</code>}
+            {value.waiting_on !== null && (
+              <code class="ellipsis" title={value.waiting_on}>{value.waiting_on}</code>
+            )}
           </li>
         ))}
       </ul>
@@ -29,7 +31,9 @@ export function Side() {
           <li key={record.seq} class="side-record">
             <Who id={record.agent} />
             <span class="ellipsis">{record.action ?? record.kind}</span>
-            <span class="quiet num"><Ago at={record.ts} /></span>
+            <span class="quiet num">
+              <Ago at={record.ts} />
+            </span>
           </li>
         ))}
       </ol>

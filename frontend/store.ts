@@ -91,8 +91,16 @@ export class RoomStore {
       this.seq.value = Math.max(this.seq.peek(), context.seq);
       this.self.value = context.self;
       this.mergeState(context, changedAt);
-      this.views.value = overlaid(this.views.peek(), context.views, context.removed?.map((r) => r.view));
-      this.actions.value = overlaid(this.actions.peek(), context.actions, context.removed?.map((r) => r.action));
+      this.views.value = overlaid(
+        this.views.peek(),
+        context.views,
+        context.removed?.map((r) => r.view),
+      );
+      this.actions.value = overlaid(
+        this.actions.peek(),
+        context.actions,
+        context.removed?.map((r) => r.action),
+      );
       noteNames(Object.keys(context.agents));
       this.agents.value = new Map(Object.entries(context.agents));
       this.mergeMessages(context);
@@ -106,12 +114,20 @@ export class RoomStore {
         const id = cellId(scope, key);
         const known = this.cells.get(id);
         const isNew = known?.entry._meta.seq !== entry._meta.seq;
-        this.cells.set(id, { id, scope, key, entry, changedAt: isNew ? changedAt : known?.changedAt ?? changedAt });
+        this.cells.set(id, {
+          id,
+          scope,
+          key,
+          entry,
+          changedAt: isNew ? changedAt : known?.changedAt ?? changedAt,
+        });
         isChanged = true;
       }
     }
     for (const { scope, key } of context.removed ?? []) {
-      if (scope !== undefined && key !== undefined) isChanged = this.cells.delete(cellId(scope, key)) || isChanged;
+      if (scope !== undefined && key !== undefined) {
+        isChanged = this.cells.delete(cellId(scope, key)) || isChanged;
+      }
     }
     const known = this.scopes.peek();
     const scopes = Object.keys(context.state);
@@ -142,27 +158,37 @@ export class RoomStore {
   }
 
   /** Views' values as the stream tells them, ahead of the reading that follows. */
-  patchViews(values: Readonly<Record<string, { value?: View["value"]; gone?: boolean; error?: string }>>): void {
+  patchViews(
+    values: Readonly<Record<string, { value?: View["value"]; gone?: boolean; error?: string }>>,
+  ): void {
     const views = new Map(this.views.peek());
     for (const [id, { value, gone, error }] of Object.entries(values)) {
       const known = views.get(id);
       if (gone) views.delete(id);
-      else if (known && value !== undefined && error === undefined) views.set(id, { ...known, value });
+      else if (known && value !== undefined && error === undefined) {
+        views.set(id, { ...known, value });
+      }
     }
     this.views.value = views;
   }
 
   /** Agents' presence as the stream tells it. */
   patchPresence(
-    present: Readonly<Record<string, { gone?: boolean; status?: string; waiting_on?: string | null; last_heartbeat?: string }>>,
+    present: Readonly<
+      Record<
+        string,
+        { gone?: boolean; status?: string; waiting_on?: string | null; last_heartbeat?: string }
+      >
+    >,
   ): boolean {
     const agents = new Map(this.agents.peek());
     let isComplete = true;
     for (const [id, { gone, ...presence }] of Object.entries(present)) {
       const known = agents.get(id);
       if (gone) agents.delete(id);
-      else if (known) agents.set(id, { ...known, value: { ...known.value, ...presence } as Agent["value"] });
-      else isComplete = false;
+      else if (known) {
+        agents.set(id, { ...known, value: { ...known.value, ...presence } as Agent["value"] });
+      } else isComplete = false;
     }
     this.agents.value = agents;
     return isComplete;

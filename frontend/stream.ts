@@ -52,7 +52,12 @@ export async function follow(
   let timer = setTimeout(stop, quietMs);
   try {
     const accept = { ...headers, Accept: "text/event-stream" };
-    const response = await fetch(path, { headers: accept, signal: quiet.signal, cache: "no-store", credentials: "omit" });
+    const response = await fetch(path, {
+      headers: accept,
+      signal: quiet.signal,
+      cache: "no-store",
+      credentials: "omit",
+    });
     if (!response.ok || !response.body) {
       await readReply(response);
       return;

@@ -11,7 +11,9 @@ export function ThemeSelect() {
     chosen.value = theme;
     if (theme === "system") delete document.documentElement.dataset["theme"];
     else document.documentElement.dataset["theme"] = theme;
-    document.cookie = `theme=${theme}; path=/; max-age=${theme === "system" ? 0 : YEAR_S}; samesite=lax`;
+    document.cookie = `theme=${theme}; path=/; max-age=${
+      theme === "system" ? 0 : YEAR_S
+    }; samesite=lax`;
   };
   return (
     <label class="theme">

@@ -32,22 +32,38 @@ function Branch({ value, size, open, depth }: {
   const isList = Array.isArray(value);
   const keys = isOpen ? Object.keys(value).slice(0, shown) : [];
   return (
-    <details class="json" open={isOpen} onToggle={(event) => setOpen(event.currentTarget.open)}>
+    <details
+      class="json"
+      open={isOpen}
+      onToggle={(event) => setOpen(event.currentTarget.open)}
+    >
       <summary>
-        <span class="json-mark">{isList ? `[${plural(size, "item")}]` : `{${plural(size, "member")}}`}</span>
-        {!isOpen && <span class="quiet"> {preview(value, 90)}</span>}
+        <span class="json-mark">
+          {isList ? `[${plural(size, "item")}]` : `{${plural(size, "member")}}`}
+        </span>
+        {!isOpen && <span class="quiet">{preview(value, 90)}</span>}
       </summary>
       {isOpen && (
         <ul>
           {keys.map((key) => (
             <li key={key}>
-              <span class="json-key"><bdi>{key}</bdi></span>
-              <Tree value={(value as Record<string, Json>)[key]!} open={open - 1} depth={depth + 1} />
+              <span class="json-key">
+                <bdi>{key}</bdi>
+              </span>
+              <Tree
+                value={(value as Record<string, Json>)[key]!}
+                open={open - 1}
+                depth={depth + 1}
+              />
             </li>
           ))}
           {size > shown && (
             <li>
-              <button type="button" class="link" onClick={() => setShown(shown + ITEMS_AT_ONCE * 5)}>
+              <button
+                type="button"
+                class="link"
+                onClick={() => setShown(shown + ITEMS_AT_ONCE * 5)}
+              >
                 {plural(size - shown, "more item")}
               </button>
             </li>
@@ -66,7 +82,9 @@ function Scalar({ value }: { readonly value: null | boolean | number | string })
   const isCut = value.length > TEXT_AT_ONCE && !isWhole;
   return (
     <>
-      <span class="json-text"><bdi>{isCut ? value.slice(0, TEXT_AT_ONCE) : value}</bdi></span>
+      <span class="json-text">
+        <bdi>{isCut ? value.slice(0, TEXT_AT_ONCE) : value}</bdi>
+      </span>
       {isCut && (
         <button type="button" class="link" onClick={() => setWhole(true)}>
           … all {number(value.length)} characters

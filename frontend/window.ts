@@ -9,7 +9,13 @@ export interface Stretch {
 }
 
 /** Rows `first` to `last` (excluded) for a scroll position; heights in px. Pure. */
-export function stretchOf(total: number, rowHeight: number, scrollTop: number, height: number, extra = 8): Stretch {
+export function stretchOf(
+  total: number,
+  rowHeight: number,
+  scrollTop: number,
+  height: number,
+  extra = 8,
+): Stretch {
   const from = Math.max(0, Math.min(total, Math.floor(scrollTop / rowHeight) - extra));
   const to = Math.min(total, Math.ceil((scrollTop + height) / rowHeight) + extra);
   const last = Math.max(from, to);
@@ -17,7 +23,13 @@ export function stretchOf(total: number, rowHeight: number, scrollTop: number, h
 }
 
 /** Where to scroll so that a row is wholly on the screen below a header; undefined when it is. Pure. */
-export function scrollFor(index: number, rowHeight: number, scrollTop: number, height: number, head: number): number | undefined {
+export function scrollFor(
+  index: number,
+  rowHeight: number,
+  scrollTop: number,
+  height: number,
+  head: number,
+): number | undefined {
   const top = index * rowHeight, bottom = top + rowHeight;
   if (top < scrollTop) return top;
   if (bottom > scrollTop + height - head) return bottom - height + head;

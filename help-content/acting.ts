@@ -61,6 +61,32 @@ An action with "scope": "alice" acts with alice's authority, whoever invokes it:
 others change your private state in exactly the ways you declare.
 Registering over an existing id replaces it and warns "action_redefined". _delete_action {"id"} removes.`,
 
+  vocabulary_review:
+    `Look over the room's vocabulary before you add to it, and when a group gets stuck:
+GET /rooms/ROOM/vocabulary answers {findings: [{code, severity, message, suggestion, ...}], counts, waits}.
+
+problem: it cannot work as it is. notice: something to think about.
+  gate_fails            "if" fails or yields no boolean: correct it, register again
+  gate_stuck            "if" is false for everybody, and nothing can change that: register what writes it
+  key_never_written     gates read a key that no action writes: a typing error, or an action is missing
+  fails_on_missing_key  an expression fails until a key is there: guard it with has() or orValue()
+  view_broken           a view fails (help "broken_views")
+  view_never_read       nobody reads a view: give it a render, use it, or delete it
+  contested_target      two actions write one key (help "contested_actions")
+  unused_params         a parameter is declared and used nowhere
+  never_invoked         an action nobody uses: say what it is for, or delete it
+waits says for each open wait which parts are false, which actions of whom could make them true, and
+stalled: "nobody" when none could, "circle" when everybody waits for everybody.
+
+    invoke _register_action {"id": "publish", "if": "state._shared.aproved.value == true", "writes": [{"key": "published", "value": true}]}
+    invoke publish {}   → 409 precondition_failed
+    invoke _register_action {"id": "approve", "writes": [{"key": "approved", "value": true}]}
+    invoke _register_action {"id": "publish", "if": "state._shared.approved.value == true", "writes": [{"key": "published", "value": true}]}
+    invoke approve {}
+    invoke publish {}
+A good vocabulary: few actions, named after deeds, each with a description; rules in "if", not in prose;
+literal keys owned by one action; views for what others wait on.`,
+
   contested_actions:
     `Two actions write the same literal (scope, key). That is allowed, but two groups may overwrite each
 other without knowing. Registering the second answers the warning competing_write_targets; the system

@@ -8,6 +8,7 @@ import { fork } from "../fork.ts";
 import { importRoom } from "../import.ts";
 import { DIFF_LIMIT_DEFAULT, DIFF_LIMIT_MAX, SAMPLES_KEPT } from "../limits.ts";
 import { replay } from "../replay.ts";
+import { review } from "../review.ts";
 import { showSamples } from "../samples.ts";
 import { callerEyes, Sight } from "../sight.ts";
 import { simulate } from "../simulate.ts";
@@ -17,7 +18,7 @@ import { viewNotFound } from "../views.ts";
 import { type Call, hideExistence, type Reply } from "./call.ts";
 import type { Route } from "./routes.ts";
 
-function seqOf(call: Call, text: string | undefined, field: string, head: number): number {
+function seqOf(text: string | undefined, field: string, head: number): number {
   const value = text !== undefined && /^\d{1,16}$/.test(text) ? Number(text) : NaN;
   if (value <= head) return value;
   throw invalid(field, `a record's seq from 0 to ${head} is wanted`, head, { head });
@@ -26,9 +27,9 @@ function seqOf(call: Call, text: string | undefined, field: string, head: number
 async function replayAt(call: Call): Promise<Reply> {
   const query = parseContextQuery(call.query);
   const { hot, acting, seq: head } = await call.look("replay", () => undefined);
-  const seq = seqOf(call, call.param("seq"), "seq", head);
+  const seq = seqOf(call.param("seq"), "seq", head);
   const { store } = call.deps;
-  const body = await replay(store, hot.room, acting, seq, query);
+  const body = await replay(store, hot.room, acting, seq, query, hot.actors);
   const state = body["state"] as JsonObject | undefined;
   if (query.include.has("_audit") && state) {
     state["_audit"] = await auditScope(store, hot, acting, seq);
@@ -38,8 +39,8 @@ async function replayAt(call: Call): Promise<Reply> {
 
 async function diffBetween(call: Call): Promise<Reply> {
   const { hot, acting, seq: head } = await call.look("diff", () => undefined);
-  const from = seqOf(call, call.query("from")[0], "from", head);
-  const to = seqOf(call, call.query("to")[0] ?? String(head), "to", head);
+  const from = seqOf(call.query("from")[0], "from", head);
+  const to = seqOf(call.query("to")[0] ?? String(head), "to", head);
   const [scope] = call.query("scope"), [after] = call.query("after");
   const body = await diff(call.deps.store, hot.room, acting, {
     from,
@@ -90,6 +91,11 @@ async function samples(call: Call): Promise<Reply> {
   });
   await memory.samples.flush();
   return { body: await showSamples(store, hot.room.uid, id, limit), seq };
+}
+
+async function reviewVocabulary(call: Call): Promise<Reply> {
+  const { value, seq } = await call.look("vocabulary", (moment, acting) => review(moment, acting));
+  return { body: value, seq };
 }
 
 /** The whole log as JSON Lines, as far as the caller may read it. */
@@ -176,6 +182,13 @@ export const MEMORY_ROUTES: readonly Route[] = [
     verb: "samples.read",
     summary: "A rendered view's values over time, at most one a second.",
     handle: samples,
+  },
+  {
+    method: "GET",
+    path: "/rooms/:id/vocabulary",
+    verb: "vocabulary",
+    summary: "A review of the room's actions, views and waits, with what to do about each finding.",
+    handle: reviewVocabulary,
   },
   {
     method: "POST",

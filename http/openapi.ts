@@ -5,9 +5,11 @@ import { patchAgentBody } from "../agents.ts";
 import { CONTEXT_PARAMETERS } from "../context/query.ts";
 import { ERROR_STATUS } from "../errors.ts";
 import { evalBody } from "../eval.ts";
+import { forkBody } from "../fork.ts";
 import { invokeBody } from "../invoke/request.ts";
 import { claimRoomBody, inviteBody, memberBody } from "../members.ts";
 import { createBody, patchRoomBody } from "../rooms.ts";
+import { simulateBody } from "../simulate.ts";
 import type { Json, JsonObject } from "../types.ts";
 import { type Route, ROUTES } from "./routes.ts";
 
@@ -21,6 +23,8 @@ const BODIES: Readonly<Record<string, z.ZodType>> = {
   "PATCH /rooms/:id/agents/:agent": patchAgentBody,
   "POST /rooms/:id/actions/:action/invoke": invokeBody,
   "POST /rooms/:id/eval": evalBody,
+  "POST /rooms/:id/fork": forkBody,
+  "POST /rooms/:id/simulate": simulateBody,
   "POST /rooms/:id/wait": z.looseObject({
     condition: z.string().optional(),
     timeout: z.number().optional(),
@@ -44,7 +48,12 @@ const QUERIES: Readonly<Record<string, readonly string[]>> = {
     "scope",
     "key",
     "proof",
+    "format",
   ],
+  "GET /rooms/:id/replay/:seq": CONTEXT_PARAMETERS,
+  "GET /rooms/:id/diff": ["from", "to", "scope", "limit", "after", "agent"],
+  "GET /rooms/:id/samples/:view": ["limit"],
+  "POST /rooms/import": ["id"],
   "GET /rooms/:id/history/:scope": ["prefix", "after", "limit"],
   "GET /rooms/:id/history/:scope/:key": ["after", "limit"],
 };

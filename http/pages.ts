@@ -42,9 +42,13 @@ export async function mountPages(app: Hono, deps: PageDeps): Promise<ErrorPages>
   app.get("/", async (c) => {
     if (!wantsHtml(c.req.raw)) return deps.skill();
     const room = c.req.query("room");
-    if (room !== undefined && room !== "") return await dashboard(frontend, deps, room, visitor(c.req.raw));
+    if (room !== undefined && room !== "") {
+      return await dashboard(frontend, deps, room, visitor(c.req.raw));
+    }
     const script = await scriptPath(frontend, "landing.js", deps.log);
-    const picture = pictures.has(`${PICTURE_PREFIX}dashboard.png`) ? `${PICTURE_PREFIX}dashboard.png` : undefined;
+    const picture = pictures.has(`${PICTURE_PREFIX}dashboard.png`)
+      ? `${PICTURE_PREFIX}dashboard.png`
+      : undefined;
     return landingPage(deps.config.origin, visitor(c.req.raw), script, picture);
   });
   mountDocs(app, docs, visitor);
@@ -52,16 +56,23 @@ export async function mountPages(app: Hono, deps: PageDeps): Promise<ErrorPages>
   app.post("/theme", chooseTheme);
   app.get("/static/app/*", async (c) => {
     const path = new URL(c.req.url).pathname;
-    const file = STYLES.served.get(path) ?? pictures.get(path) ?? (await frontend.scripts()).files.get(path);
+    const file = STYLES.served.get(path) ?? pictures.get(path) ??
+      (await frontend.scripts()).files.get(path);
     return file ? serveFile(file, path.startsWith(PICTURE_PREFIX)) : c.notFound();
   });
   return {
     missing: (request) => wantsHtml(request) ? missingPage(visitor(request)) : undefined,
-    broken: (request, requestId) => wantsHtml(request) ? brokenPage(visitor(request), requestId) : undefined,
+    broken: (request, requestId) =>
+      wantsHtml(request) ? brokenPage(visitor(request), requestId) : undefined,
   };
 }
 
-async function dashboard(frontend: Frontend, deps: PageDeps, room: string, visitor: Visitor): Promise<Response> {
+async function dashboard(
+  frontend: Frontend,
+  deps: PageDeps,
+  room: string,
+  visitor: Visitor,
+): Promise<Response> {
   const script = await scriptPath(frontend, "app.js", deps.log);
   if (script !== undefined) return dashboardPage(room.slice(0, 128), visitor, script);
   return noticePage(visitor, 503, "The dashboard cannot be made here", [
@@ -70,7 +81,11 @@ async function dashboard(frontend: Frontend, deps: PageDeps, room: string, visit
   ]);
 }
 
-async function scriptPath(frontend: Frontend, name: string, log: LogLine): Promise<string | undefined> {
+async function scriptPath(
+  frontend: Frontend,
+  name: string,
+  log: LogLine,
+): Promise<string | undefined> {
   try {
     const { base } = await frontend.scripts();
     return base + name;
@@ -124,7 +139,9 @@ async function chooseTheme(c: Context): Promise<Response> {
     status: 303,
     headers: {
       "Location": encodeURI(decodeURISafe(path)),
-      "Set-Cookie": `theme=${isChosen ? theme : ""}; Path=/; SameSite=Lax; Max-Age=${isChosen ? 31_536_000 : 0}`,
+      "Set-Cookie": `theme=${isChosen ? theme : ""}; Path=/; SameSite=Lax; Max-Age=${
+        isChosen ? 31_536_000 : 0
+      }`,
     },
   });
 }
@@ -148,11 +165,15 @@ function serveFile({ type, body }: StaticFile, isStable: boolean): Response {
 }
 
 function missingPage(visitor: Visitor): Response {
-  return noticePage(visitor, 404, "There is nothing here", [`No page has the address ${visitor.path.slice(0, 200)}.`]);
+  return noticePage(visitor, 404, "There is nothing here", [
+    `No page has the address ${visitor.path.slice(0, 200)}.`,
+  ]);
 }
 
 function brokenPage(visitor: Visitor, requestId: string): Response {
-  return noticePage(visitor, 500, "Something went wrong", [`It has been noted as ${requestId}. Trying again may help.`]);
+  return noticePage(visitor, 500, "Something went wrong", [
+    `It has been noted as ${requestId}. Trying again may help.`,
+  ]);
 }
 
 /** The pictures, from a list made once. */
@@ -161,11 +182,13 @@ async function readPictures(): Promise<ReadonlyMap<string, StaticFile>> {
   try {
     for await (const { name, isFile } of Deno.readDir(PICTURES)) {
       if (!isFile || !/^[a-z0-9-]+\.png$/.test(name)) continue;
-      pictures.set(PICTURE_PREFIX + name, { type: "image/png", body: await Deno.readFile(new URL(name, PICTURES)) });
+      pictures.set(PICTURE_PREFIX + name, {
+        type: "image/png",
+        body: await Deno.readFile(new URL(name, PICTURES)),
+      });
     }
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
   return pictures;
 }
-

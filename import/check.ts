@@ -9,6 +9,7 @@ import { EXPORT_FORMAT, EXPORT_VERSION, signedText } from "../export.ts";
 import { JSON_DEPTH_MAX } from "../limits.ts";
 import { hashOf, hashOfShown } from "../record.ts";
 import { Room } from "../room.ts";
+import { isBaseSigned } from "../retention.ts";
 import { isSignedBy } from "../signing.ts";
 import { type Base, breathe, digestOf, type Placed, placedEntries } from "../snapshots.ts";
 import { splitCell } from "../room/changes.ts";
@@ -162,6 +163,7 @@ class Check {
       inOrder.every(([scope, key], i) =>
         this.#placed[i]![0] === scope && this.#placed[i]![1] === key
       );
+    if (!isBaseSigned(base)) throw this.fault("the signature does not fit the base", base.seq);
     if (!isOrdered || await digestOf(this.#placed, base.salt) !== base.snapshot) {
       throw this.fault("the base does not fit its digest", base.seq);
     }

@@ -11,14 +11,15 @@ export interface Audience {
 }
 
 /**
- * Does an expression read, with the eyes it has, a private scope that its audience may not? Then
- * what it came across (computed keys, values in messages) is not the audience's to know.
+ * Does an expression read, with the eyes it has, a private scope that its audience may not, or a
+ * memory? Then what it came across (computed keys, values in messages) is not the audience's to know.
  */
 export function readsBeyond(program: Program, { room, eyes }: Sight, audience: Audience): boolean {
   const isBeyond = (scope: string): boolean =>
     isPrivateScope(scope) && eyes.canRead(scope) &&
     !canReadScope(room, audience.agent, audience.seesAll, scope);
   return program.refs.some(({ root, path: [scope] }) => {
+    if (root === "memory") return eyes.actor !== undefined;
     if (root !== "state") return false;
     if (typeof scope !== "string") return [...room.scopes.keys()].some(isBeyond);
     return scope === "self" ? eyes.own !== undefined && isBeyond(eyes.own) : isBeyond(scope);

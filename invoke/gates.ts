@@ -5,7 +5,7 @@ import type { Moment } from "../engine/types.ts";
 import { invalid, SyncError } from "../errors.ts";
 import { mustHoldFence } from "../messages.ts";
 import { canReadScope, isCustomScope, isPrivateScope } from "../policy.ts";
-import { callerEyes, Sight } from "../sight.ts";
+import { callerEyes, ownEyes, Sight } from "../sight.ts";
 import type { Entry, Json, JsonObject } from "../types.ts";
 import { failedExpression, readsBeyond } from "./failures.ts";
 import type { InvokeBody } from "./request.ts";
@@ -33,13 +33,7 @@ export function checkCaller(
   params: JsonObject = {},
 ): void {
   const { hot, room, now } = moment;
-  const sight = new Sight(
-    hot,
-    callerEyes(room, acting.agent, acting.seesAll),
-    now,
-    undefined,
-    params,
-  );
+  const sight = new Sight(hot, ownEyes(room, acting), now, undefined, params);
   if (body.if != null) {
     const program = compile(body.if, { field: "if", place: "call", expect: "bool" });
     mustBeReadable(room, acting, program);

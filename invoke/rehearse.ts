@@ -110,6 +110,7 @@ export function isReadableRef(
   ref: Program["refs"][number],
   agent: string,
 ): boolean {
+  if (ref.root === "memory") return agent === acting.agent && !acting.isBorrowed;
   if (ref.root !== "state") return true;
   const scope = ref.path[0] === "self" ? agent : ref.path[0];
   return typeof scope === "string" && canReadScope(room, acting.agent, acting.seesAll, scope);

@@ -126,6 +126,8 @@ function mayRead(
   segments: readonly string[],
   audience: Audience,
 ): boolean {
+  // Refusals are shown to admins, too: what an actor remembers is in none.
+  if (segments[0] === "memory") return false;
   if (segments[0] !== "state" || segments[1] === undefined) return true;
   const scope = segments[1] === "self" ? sight.eyes.own : segments[1];
   return scope === undefined || canReadScope(room, audience.agent, audience.seesAll, scope);

@@ -75,6 +75,8 @@ export interface Tool {
   readonly input: z.ZodObject;
   readonly told?: Told;
   readonly output: z.ZodObject;
+  /** It may take long: answered as a stream, whose end tells when the client has gone. */
+  readonly isLong?: true;
   readonly run: (call: ToolCall, args: JsonObject) => Promise<JsonObject>;
 }
 

@@ -37,6 +37,12 @@ export interface Follower {
   tell(uri: string): void;
 }
 
+/** What a follower holds: its end, and the change of its token. */
+export interface Following {
+  stop(): void;
+  renew(principal: Principal): void;
+}
+
 /** Those who follow, by what they follow; also the bus of the SDK's listen streams. */
 export class Followers implements ServerEventBus {
   readonly #followers = new Set<Follower>();
@@ -61,11 +67,17 @@ export class Followers implements ServerEventBus {
     return this.#followers.size;
   }
 
-  /** Adds a follower; the answer takes it out. */
-  add(follower: Omit<Follower, "generation">): () => void {
+  /** Adds a follower. */
+  add(follower: Omit<Follower, "generation">): Following {
     const added: Follower = Object.assign(follower, { generation: this.auth.generation });
     this.#followers.add(added);
-    return () => void this.#followers.delete(added);
+    return {
+      stop: () => void this.#followers.delete(added),
+      renew: (principal) => {
+        added.principal = principal;
+        added.generation = this.auth.generation;
+      },
+    };
   }
 
   /** Runs what opens a listen stream, so that the stream belongs to its caller. */
@@ -77,13 +89,13 @@ export class Followers implements ServerEventBus {
   subscribe(listener: (event: ServerEvent) => void): () => void {
     const asking = this.#asking.getStore();
     this.#streams.add(listener);
-    const remove = asking && this.add({
+    const following = asking && this.add({
       ...asking,
       tell: (uri) => listener({ kind: "resource_updated", uri }),
     });
     return () => {
       this.#streams.delete(listener);
-      remove?.();
+      following?.stop();
     };
   }
 

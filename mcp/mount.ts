@@ -25,7 +25,7 @@ import {
   unauthorized,
 } from "./guard.ts";
 import { badParams, faultOf, idOf, paramsOf, readMessage } from "./message.ts";
-import { makeServer, type McpExtension } from "./server.ts";
+import { calledTool, makeServer, type McpExtension } from "./server.ts";
 import { Sessions } from "./sessions.ts";
 import { TOOLS } from "./tools.ts";
 
@@ -53,10 +53,16 @@ const METHODS = ["POST", "GET", "DELETE"];
 export function mountMcp(app: Hono, parts: McpParts): McpDoor {
   const { deps } = parts;
   const followers = new Followers(deps.engine, deps.auth, deps.clock);
-  const make = (): McpServer => makeServer({ ...parts, bus: followers });
-  const sessions = new Sessions(make, followers, deps.clock);
-  const handler = createMcpHandler(make, { bus: followers, maxRequestBodySize: BODY_BYTES_MAX });
-  const door = new Door(parts, handler, sessions, followers);
+  const make = (only?: string): McpServer => makeServer({ ...parts, bus: followers }, only);
+  const sessions = new Sessions(() => make(), followers, deps.clock);
+  const serving = (responseMode: "auto" | "sse"): McpHttpHandler =>
+    createMcpHandler((context) => make(calledTool(context)), {
+      bus: followers,
+      maxRequestBodySize: BODY_BYTES_MAX,
+      responseMode,
+    });
+  const handlers = { short: serving("auto"), long: serving("sse") };
+  const door = new Door(parts, handlers, sessions, followers);
   app.all("/mcp", async (c, next) => {
     if (c.req.method === "OPTIONS") return await next();
     return withCommonHeaders(await door.answer(c.req.raw), c.req.raw, parts.newRequestId());
@@ -65,7 +71,7 @@ export function mountMcp(app: Hono, parts: McpParts): McpDoor {
     open: () => ({ sessions: sessions.size, followers: followers.size }),
     close: async () => {
       sessions.close();
-      await handler.close();
+      await Promise.all([handlers.short.close(), handlers.long.close()]);
       followers.close();
     },
   };
@@ -90,7 +96,7 @@ function withCommonHeaders(response: Response, request: Request, requestId: stri
 class Door {
   constructor(
     private readonly parts: McpParts,
-    private readonly handler: McpHttpHandler,
+    private readonly handlers: { readonly short: McpHttpHandler; readonly long: McpHttpHandler },
     private readonly sessions: Sessions,
     private readonly followers: Followers,
   ) {}
@@ -137,7 +143,7 @@ class Door {
     if (request.method !== "POST") {
       this.parts.limit(request, "token");
       return await this.sessions.serve({ request, principal, authInfo }) ??
-        await this.handler.fetch(request, { authInfo });
+        await this.handlers.short.fetch(request, { authInfo });
     }
     if (!isJsonContentType(request.headers.get("content-type"))) {
       return rpcError(415, RPC.refused, "The Content-Type must be application/json.");
@@ -155,7 +161,7 @@ class Door {
     const { tool, args } = toolCalled(body);
     this.parts.limit(request, tool?.verb ?? "token");
     const refusal = tool && await this.stepUp(principal, tool, args, idOf(body));
-    return refusal ?? await this.dispatch(request, principal, authInfo, body, isLegacy);
+    return refusal ?? await this.dispatch(request, principal, authInfo, body, isLegacy, tool);
   }
 
   private async dispatch(
@@ -164,13 +170,14 @@ class Door {
     authInfo: AuthInfo,
     body: Json,
     isLegacy: boolean,
+    tool: Tool | undefined,
   ): Promise<Response> {
     if (isLegacy) {
       const answer = await this.sessions.serve({ request, principal, authInfo, body });
       if (answer) return answer;
     }
-    const fetch = (): Promise<Response> =>
-      this.handler.fetch(request, { authInfo, parsedBody: body });
+    const handler = tool?.isLong ? this.handlers.long : this.handlers.short;
+    const fetch = (): Promise<Response> => handler.fetch(request, { authInfo, parsedBody: body });
     const listens = paramsOf(body, "subscriptions/listen");
     return await (listens ? this.followers.as(principal, followed(listens), fetch) : fetch());
   }

@@ -25,7 +25,7 @@ export type CallOf = (ctx: ServerContext) => ToolCall;
 
 /** Registers the resources. */
 export function registerResources(server: McpServer, deps: McpDeps, callOf: CallOf): void {
-  for (const name of deps.documents.keys()) {
+  for (const name of [...deps.documents.keys()].sort()) {
     const uri = `sync://reference/${name}`;
     server.registerResource(name, uri, { mimeType: "text/markdown" }, () => ({
       contents: [{ uri, mimeType: "text/markdown", text: deps.documents.get(name) ?? "" }],

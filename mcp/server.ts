@@ -1,5 +1,6 @@
 /** One factory of the MCP server for every era: the same tools, resources and prompts. */
 import {
+  type McpRequestContext,
   McpServer,
   type McpServerOptions,
   type ServerContext,
@@ -52,8 +53,14 @@ function principalOf(ctx: ServerContext): Principal {
   return ctx.http!.authInfo!.extra!["principal"] as Principal;
 }
 
-/** Makes a server. It is cheap: everything it lists was made once. */
-export function makeServer({ deps, noteBug, bus, extend }: ServerParts): McpServer {
+/**
+ * Makes a server. It is cheap: everything it lists was made once, and one that serves a single
+ * tool call has that tool alone.
+ */
+export function makeServer(
+  { deps, noteBug, bus, extend }: ServerParts,
+  only: string | undefined,
+): McpServer {
   const server = new McpServer(INFO, {
     instructions: INSTRUCTIONS,
     capabilities: {
@@ -72,6 +79,7 @@ export function makeServer({ deps, noteBug, bus, extend }: ServerParts): McpServ
       progressOf(ctx),
     );
   for (const { tool, input, output } of LISTINGS) {
+    if (only !== undefined && only !== tool.name) continue;
     const { title, description, annotations } = tool;
     server.registerTool(
       tool.name,
@@ -79,8 +87,10 @@ export function makeServer({ deps, noteBug, bus, extend }: ServerParts): McpServ
       (args, ctx) => runTool(tool, callOf(ctx), args, noteBug),
     );
   }
-  registerResources(server, deps, callOf);
-  registerPrompts(server);
+  if (only === undefined) {
+    registerResources(server, deps, callOf);
+    registerPrompts(server);
+  }
   extend?.register(server, bus);
   return server;
 }
@@ -93,4 +103,11 @@ function progressOf(ctx: ServerContext): Progress | undefined {
       method: "notifications/progress",
       params: { progressToken, progress, total, message },
     });
+}
+
+/** The tool that a request of the newest protocol calls; the SDK has checked that header and body agree. */
+export function calledTool({ era, requestInfo }: McpRequestContext): string | undefined {
+  if (era !== "modern" || !requestInfo) return undefined;
+  const { headers } = requestInfo;
+  return headers.get("mcp-method") === "tools/call" ? headers.get("mcp-name") ?? "" : undefined;
 }

@@ -13,7 +13,7 @@ import type { Clock } from "../engine/types.ts";
 import { BODY_BYTES_MAX } from "../limits.ts";
 import type { Principal } from "../policy.ts";
 import type { Json, Millis } from "../types.ts";
-import { FOLLOWED_MAX, type Followers } from "./follow.ts";
+import { FOLLOWED_MAX, type Followers, type Following } from "./follow.ts";
 import { RPC, rpcError } from "./guard.ts";
 import { idOf, paramsOf } from "./message.ts";
 
@@ -23,12 +23,13 @@ const SESSIONS_MAX = 5_000;
 const SESSION_IDLE_MS = 3_600_000;
 
 interface Session {
-  readonly grant: string;
+  /** The user, whose client may change its token; else the grant. */
+  readonly owner: string;
   readonly server: McpServer;
   readonly transport: WebStandardStreamableHTTPServerTransport;
   principal: Principal;
   usedAt: Millis;
-  stopFollowing: (() => void) | undefined;
+  following: Following | undefined;
 }
 
 /** A request of a session, as the door hands it over. */
@@ -38,6 +39,10 @@ export interface SessionRequest {
   readonly authInfo: AuthInfo;
   /** The body, where there is one. */
   readonly body?: Json;
+}
+
+function ownerOf(principal: Principal): string {
+  return principal.user?.id ?? principal.lineage[0]!.id;
 }
 
 /** The sessions. */
@@ -77,11 +82,12 @@ export class Sessions {
 
   private find(id: string, principal: Principal): Session | undefined {
     const session = this.#sessions.get(id);
-    if (!session || session.grant !== principal.lineage[0]?.id) return undefined;
+    if (!session || session.owner !== ownerOf(principal)) return undefined;
     this.#sessions.delete(id);
     this.#sessions.set(id, session);
     session.usedAt = this.clock.now();
     session.principal = principal;
+    session.following?.renew(principal);
     return session;
   }
 
@@ -95,12 +101,12 @@ export class Sessions {
       maxRequestBodySize: BODY_BYTES_MAX,
     });
     const session: Session = {
-      grant: principal.lineage[0]!.id,
+      owner: ownerOf(principal),
       server,
       transport,
       principal,
       usedAt: this.clock.now(),
-      stopFollowing: undefined,
+      following: undefined,
     };
     this.followWhatIsAsked(session);
     await server.connect(transport);
@@ -120,7 +126,7 @@ export class Sessions {
     const session = this.#sessions.get(id);
     if (!session) return;
     this.#sessions.delete(id);
-    session.stopFollowing?.();
+    session.following?.stop();
     void session.server.close();
   }
 
@@ -136,7 +142,7 @@ export class Sessions {
         );
       }
       uris.add(params.uri);
-      session.stopFollowing ??= this.followers.add({
+      session.following ??= this.followers.add({
         principal: session.principal,
         uris,
         tell: (uri) => void server.sendResourceUpdated({ uri }).catch(() => undefined),

@@ -117,7 +117,9 @@ export class Reach {
     const { room } = this.sight;
     return part.refs.some(({ root, path: [first] }) => {
       if (root === "self" || root === "params") return false;
-      if (root === "views") return typeof first !== "string" || this.canViewChange(first, stuck, []);
+      if (root === "views") {
+        return typeof first !== "string" || this.canViewChange(first, stuck, []);
+      }
       return root !== "state";
     }) || stateReads(part, "").some(({ scope, key }) => {
       if (scope === null || isPrivateScope(scope)) return true;
@@ -143,7 +145,10 @@ export class Reach {
       typeof next !== "string" || this.canViewChange(next, stuck, [...path, id])
     );
     return isMade || isPrivateScope(view.scope) ||
-      this.canChange({ ...program, refs: program.refs.filter(({ root }) => root !== "views") }, stuck);
+      this.canChange(
+        { ...program, refs: program.refs.filter(({ root }) => root !== "views") },
+        stuck,
+      );
   }
 
   /** Actions that may change what a part reads. */
@@ -154,7 +159,9 @@ export class Reach {
       for (const id of writersOf(this.sight.room, scope, key)) ids.add(id);
     }
     for (const { root, path: [id] } of part.refs) {
-      const view = root === "views" && typeof id === "string" ? this.sight.room.view(id) : undefined;
+      const view = root === "views" && typeof id === "string"
+        ? this.sight.room.view(id)
+        : undefined;
       const program = compiled(view?.expr, "view");
       if (!view || !program) continue;
       for (const { scope, key } of stateReads(program, view.scope)) {

@@ -3,7 +3,7 @@ import { CelError, type Place, type Program } from "../cel.ts";
 import type { Room } from "../room.ts";
 import { programOf } from "../sight/programs.ts";
 import { placeholdersIn } from "../templates.ts";
-import type { ActionDefinition, Json, ViewDefinition } from "../types.ts";
+import type { ActionDefinition, Json } from "../types.ts";
 
 /** A place in the state that an expression reads; null for what is computed at run time. */
 export interface StateRead {
@@ -74,7 +74,9 @@ export function viewReaders(room: Room, conditions: readonly Program[]): Set<str
   const programs = [...conditions];
   for (const id of room.scopes.get("_views")?.keys() ?? []) {
     const view = room.view(id)!;
-    programs.push(...[compiled(view.expr, "view"), compiled(view.enabled, "enabled")].flatMap((p) => p ?? []));
+    programs.push(
+      ...[compiled(view.expr, "view"), compiled(view.enabled, "enabled")].flatMap((p) => p ?? []),
+    );
   }
   for (const id of room.scopes.get("_actions")?.keys() ?? []) {
     programs.push(...expressionsOf(room.action(id)!).map(({ program }) => program));
@@ -86,9 +88,4 @@ export function viewReaders(room: Room, conditions: readonly Program[]): Set<str
     }
   }
   return read;
-}
-
-/** Is this view for people or agents to look at, and so read without anybody saying so? */
-export function isShown(view: ViewDefinition): boolean {
-  return view.render !== undefined;
 }

@@ -45,7 +45,12 @@ export function availabilityOf(
 }
 
 function judgeGate(sight: Sight, definition: ActionDefinition, params: Json): Availability {
-  const eyes = actionEyes(sight.room, definition.scope, sight.eyes.self);
+  const eyes = actionEyes(
+    sight.room,
+    definition.scope,
+    sight.eyes.self,
+    definition.memory_of,
+  );
   try {
     const value = sight.as(eyes, sight.tracker, params).evaluate(
       programOf(definition.if!, "action"),

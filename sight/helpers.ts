@@ -3,16 +3,14 @@ import { CelError, type Value } from "../cel.ts";
 import { ELIDE_THRESHOLD, FOCUS_THRESHOLD, velocityAt } from "../salience.ts";
 import type { Sight } from "../sight.ts";
 import type { Entry } from "../types.ts";
+import { callTrust } from "./actors.ts";
 import { contestedWith, EntriesMap } from "./maps.ts";
 
 type Test = (map: EntriesMap, key: string, entry: Entry) => boolean;
 
 /** Calls a helper by name. Throws `CelError` for arguments it cannot work on. */
 export function callHelper(sight: Sight, name: string, args: readonly Value[]): Value {
-  if (name.startsWith("trust")) {
-    sight.passVolatile(`${name}(${args.map(String).join(", ")})`, 0);
-    return 0;
-  }
+  if (name.startsWith("trust")) return callTrust(sight, name, args);
   const map = args[0];
   if (!(map instanceof EntriesMap)) {
     throw new CelError(

@@ -352,13 +352,9 @@ function recentMessages(sight: Sight): Json {
     const { seq } = places[i]!;
     if (!isMessageThere(sight, seq)) continue;
     const entry = sight.room.get("_messages", String(seq))!;
-    recent.push(
-      {
-        seq,
-        ts: iso(entry.firstAt),
-        ...(entry.value as unknown as MessageBody),
-      } as unknown as Json,
-    );
+    const message = entry.value as unknown as MessageBody;
+    const open = message.kind === "task" ? { claimed_by: null } : {};
+    recent.push({ seq, ts: iso(entry.firstAt), ...open, ...message } as unknown as Json);
   }
   return recent.reverse();
 }
@@ -373,12 +369,5 @@ export class RoomMap extends LazyMap {
         return sight.room.head;
       },
     });
-  }
-}
-
-/** `memory`: the actor's own contexts; empty where the reader has no actor of its own. */
-export class MemoryMap extends LazyMap {
-  constructor() {
-    super({});
   }
 }

@@ -23,10 +23,38 @@ interface Dependencies {
   readonly scopes: ReadonlySet<string>;
 }
 
+/** By the list of an agent's open waits, which is the same one as long as they are the same. */
+const dependenciesOfWaits = new WeakMap<readonly Program[], Dependencies>();
+
+function dependenciesOf(programs: readonly Program[], reader: string): Dependencies {
+  const exact = new Set<string>(), scopes = new Set<string>();
+  for (const { refs } of programs) {
+    for (const { root, path: [first, second] } of refs) {
+      if (root === "views" && typeof first === "string") exact.add(cellOf("_views", first));
+      if (root !== "state" || typeof first !== "string") continue;
+      const scope = first === "self" ? reader : first;
+      if (typeof second === "string") exact.add(cellOf(scope, second));
+      else scopes.add(scope);
+    }
+  }
+  return { exact, scopes };
+}
+
+/** 1 for the key itself, .5 for one below it, .3 for its scope as a whole. */
+function dependencyOn({ exact, scopes }: Dependencies, scope: string, key: string): number {
+  if (exact.size > 0) {
+    if (exact.has(cellOf(scope, key))) return 1;
+    for (let dot = key.lastIndexOf("."); dot > 0; dot = key.lastIndexOf(".", dot - 1)) {
+      if (exact.has(cellOf(scope, key.slice(0, dot)))) return 0.5;
+    }
+  }
+  return scopes.has(scope) ? 0.3 : 0;
+}
+
 /** Scores entries for one reader. */
 export class Scorer {
   #weights: Weights | undefined;
-  #dependencies: Dependencies | undefined;
+  #dependencies: readonly Dependencies[] | undefined;
   #contests: Map<string, boolean> | undefined;
   readonly #seen: number;
 
@@ -89,29 +117,27 @@ export class Scorer {
   }
 
   private dependency(scope: string, key: string): number {
-    const { exact, scopes } = this.#dependencies ??= this.findDependencies();
-    if (exact.size === 0 && scopes.size === 0) return 0;
-    if (exact.has(cellOf(scope, key))) return 1;
-    for (let dot = key.lastIndexOf("."); dot > 0; dot = key.lastIndexOf(".", dot - 1)) {
-      if (exact.has(cellOf(scope, key.slice(0, dot)))) return 0.5;
+    this.#dependencies ??= this.findDependencies();
+    let most = 0;
+    for (const dependencies of this.#dependencies) {
+      most = Math.max(most, dependencyOn(dependencies, scope, key));
     }
-    return scopes.has(scope) ? 0.3 : 0;
+    return most;
   }
 
-  private findDependencies(): Dependencies {
-    const exact = new Set<string>(), scopes = new Set<string>();
-    for (const program of [...this.ownViews(), ...this.live.openWaits(this.reader)]) {
-      for (const ref of program.refs) {
-        if (ref.root === "views" && typeof ref.path[0] === "string") {
-          exact.add(cellOf("_views", ref.path[0]));
-        }
-        if (ref.root !== "state" || typeof ref.path[0] !== "string") continue;
-        const scope = ref.path[0] === "self" ? this.reader : ref.path[0];
-        if (typeof ref.path[1] === "string") exact.add(cellOf(scope, ref.path[1]));
-        else scopes.add(scope);
-      }
+  /** What the reader's own views read, and what its open waits read; neither when it reads nothing. */
+  private findDependencies(): readonly Dependencies[] {
+    const waits = this.live.openWaits(this.reader);
+    let ofWaits = dependenciesOfWaits.get(waits);
+    if (!ofWaits && waits.length > 0) {
+      ofWaits = dependenciesOf(waits, this.reader);
+      dependenciesOfWaits.set(waits, ofWaits);
     }
-    return { exact, scopes };
+    const views = this.ownViews();
+    return [
+      ...(ofWaits ? [ofWaits] : []),
+      ...(views.length > 0 ? [dependenciesOf(views, this.reader)] : []),
+    ];
   }
 
   private ownViews(): Program[] {

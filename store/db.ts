@@ -54,6 +54,14 @@ export class Db {
     return results.map((result) => result.rows);
   }
 
+  /** The rows of several reads, all of one state of the database. */
+  async snapshot(statements: readonly Statement[]): Promise<Row[][]> {
+    const results = await this.retrying(() =>
+      this.client.batch(statements as InStatement[], "read")
+    );
+    return results.map((result) => result.rows);
+  }
+
   /** The rows of one read. */
   async all(sql: string, args: InArgs = {}): Promise<Row[]> {
     const result = await this.retrying(() => this.client.execute({ sql, args }));

@@ -5,6 +5,7 @@
 import { bodyOf } from "./statements.ts";
 import type { Store } from "../store.ts";
 import type { Row } from "./db.ts";
+import type { SideStatement } from "./rows.ts";
 import type { Json, LogRecord, Millis } from "../types.ts";
 
 /** Where a log begins, or a place to fold from. */
@@ -104,14 +105,34 @@ export async function readSnapshotPart(
   return body instanceof ArrayBuffer ? new Uint8Array(body) : undefined;
 }
 
-/** Removes everything that was kept beside a room's log, for one that came to nothing. */
+/** Notes that rows are about to be written for a room that does not exist yet. */
+export async function notePrepared(store: Store, room: string, at: Millis): Promise<void> {
+  await store.run([{
+    sql: "INSERT INTO prepared (room, at) VALUES (:room, :at) ON CONFLICT DO NOTHING",
+    args: { room, at },
+  }]);
+}
+
+/** The room exists now: what was prepared for it is its own. */
+export function endPrepared(room: string): SideStatement {
+  return { sql: "DELETE FROM prepared WHERE room = :prepared", args: { prepared: room } };
+}
+
+/** Removes what was prepared for a room that came to nothing. */
 export async function dropPrepared(store: Store, room: string): Promise<void> {
   await store.run(
-    ["snapshot", "snapshot_part", "log", "log_key"].map((table) => ({
-      sql: `DELETE FROM ${table} WHERE room = :room`,
+    ["snapshot", "snapshot_part", "log", "log_key", "prepared"].map((table) => ({
+      sql: `DELETE FROM ${table} WHERE room = :room
+        AND NOT EXISTS (SELECT 1 FROM room AS r WHERE r.uid = :room)`,
       args: { room },
     })),
   );
+}
+
+/** Removes what was prepared before an instant and never came to its end, as after a crash. */
+export async function sweepPrepared(store: Store, before: Millis): Promise<void> {
+  const rows = await store.db.all("SELECT room FROM prepared WHERE at < :before", { before });
+  for (const row of rows) await dropPrepared(store, String(row["room"]));
 }
 
 /** Inserts records of a room that nobody can reach yet. */
@@ -195,7 +216,7 @@ export async function lastRecordBefore(
   return Number(rows[0]?.["seq"] ?? 0);
 }
 
-/** Lets a room's log begin at `seq`: its base replaced, what lies before gone, in one transaction. */
+/** Lets a room's log begin after `seq`: its base replaced, and the snapshots before it gone. */
 export async function cutLog(store: Store, room: string, seq: number, base: Json): Promise<void> {
   const args = { room, seq };
   await store.run([
@@ -203,12 +224,25 @@ export async function cutLog(store: Store, room: string, seq: number, base: Json
       sql: "UPDATE room SET base = :base WHERE uid = :room",
       args: { room, base: JSON.stringify(base) },
     },
-    { sql: "DELETE FROM log WHERE room = :room AND seq <= :seq", args },
-    { sql: "DELETE FROM log_key WHERE room = :room AND seq <= :seq", args },
     { sql: "DELETE FROM snapshot WHERE room = :room AND seq < :seq", args },
     { sql: "DELETE FROM snapshot_part WHERE room = :room AND seq < :seq", args },
   ]);
 }
+
+/** Purges a piece of the records up to `seq`; false when nothing is left of them. */
+export async function purgeLogPiece(store: Store, room: string, seq: number): Promise<boolean> {
+  const rows = await store.db.all("SELECT min(seq) AS seq FROM log WHERE room = :room", { room });
+  const first = Number(rows[0]?.["seq"] ?? Infinity);
+  if (first > seq) return false;
+  const args = { room, upTo: Math.min(seq, first + PURGE_PIECE) };
+  await store.run([
+    { sql: "DELETE FROM log_key WHERE room = :room AND seq <= :upTo", args },
+    { sql: "DELETE FROM log WHERE room = :room AND seq <= :upTo", args },
+  ]);
+  return true;
+}
+
+const PURGE_PIECE = 2_000;
 
 /** The key that the server signs logs with; the first proposal is kept. */
 export async function keepSigningKey(store: Store, proposal: string): Promise<string> {

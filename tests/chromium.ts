@@ -1,20 +1,9 @@
 /** A headless Chromium: the one `CHROMIUM` names or the system has, else the one inside npm. */
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
-import process from "node:process";
 import axe from "axe-core";
-import { type Browser, chromium as playwright, type Page } from "playwright-core";
+import type { Page } from "playwright-core";
 
-const PLACES = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
-
-/** Starts it. */
-export async function launchChromium(): Promise<Browser> {
-  const named = process.env["CHROMIUM"] ?? PLACES.find((path) => existsSync(path));
-  // The packed one's own arguments are left out: they turn web security off.
-  const executablePath = named ??
-    await (await import("@sparticuz/chromium")).default.executablePath();
-  return await playwright.launch({ executablePath, args: ["--no-sandbox"] });
-}
+export { launchChromium } from "../bin/chromium.ts";
 
 /** Gives a page a virtual authenticator that always says yes; its id, to take it away again. */
 export async function giveAuthenticator(page: Page): Promise<() => Promise<void>> {

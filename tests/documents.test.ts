@@ -96,6 +96,21 @@ Deno.test("json blocks are JSON", () => {
   }
 });
 
+Deno.test("examples can be pasted: no comment opens a quote, and no address is left to the shell", () => {
+  for (const [name, text] of SERVED) {
+    for (const { language, text: block, line } of blocksOf(text)) {
+      if (language !== "bash") continue;
+      block.split("\n").forEach((command, i) => {
+        assert.ok(
+          !/^# (?!→).*['`"]/.test(command) || /^# (GET|POST|PUT|PATCH|DELETE|\{)/.test(command),
+          `${name}:${line + i}`,
+        );
+        assert.ok(!/curl .* \$SYNC[^ "]*[?&]/.test(command), `${name}:${line + i}`);
+      });
+    }
+  }
+});
+
 /** The anchor that a heading gets. */
 function anchorOf(heading: string): string {
   return heading.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, "").trim().replaceAll(" ", "-");

@@ -31,6 +31,7 @@ const KEYS = [
   "errors",
   "migrating",
   "broken_views",
+  "vocabulary_review",
 ];
 
 const LIBRARY = HELP["standard_library"] as JsonObject[];

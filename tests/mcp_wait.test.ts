@@ -8,7 +8,8 @@ import {
   type TestService,
   turns,
 } from "./harness.ts";
-import { Agent, call, ERAS } from "./mcp_world.ts";
+import type { JsonObject } from "../types.ts";
+import { Agent, call, ERAS, framed } from "./mcp_world.ts";
 
 async function until(what: string, holds: () => boolean): Promise<void> {
   for (let i = 0; i < 500; i++) {
@@ -109,3 +110,39 @@ Deno.test("a hundred clients wait at once, and one write answers them all", asyn
   assert.equal(on.service.deps.waits.open, 0);
   await on.close();
 });
+
+for (const asksProgress of [false, true]) {
+  Deno.test(`a client that goes away frees its waiter, over a real socket, ${asksProgress ? "with" : "without"} progress`, async () => {
+    const on = await startService({ clock: SYSTEM_CLOCK });
+    const room = await makeRoom(on, ["alice"]);
+    const listener = { port: 0, hostname: "127.0.0.1", onListen: () => undefined };
+    const server = Deno.serve(listener, (request) => on.service.fetch(request));
+    const gone = new AbortController();
+    const body = framed("tools/call", {
+      name: "sync_wait",
+      arguments: { room: room.id, condition: "false" },
+    });
+    const params = body["params"] as JsonObject;
+    if (asksProgress) (params["_meta"] as JsonObject)["progressToken"] = "p";
+    const waiting = fetch(`http://127.0.0.1:${server.addr.port}/mcp`, {
+      method: "POST",
+      body: JSON.stringify(body),
+      signal: gone.signal,
+      headers: {
+        "Authorization": `Bearer ${room.agents["alice"]}`,
+        "Content-Type": "application/json",
+        "Accept": "application/json, text/event-stream",
+        "MCP-Protocol-Version": "2026-07-28",
+        "Mcp-Method": "tools/call",
+        "Mcp-Name": "sync_wait",
+      },
+    }).then((response) => response.text());
+    const ended = assert.rejects(waiting);
+    await until("it waits", () => on.service.deps.waits.open === 1);
+    gone.abort();
+    await ended;
+    await until("it is free", () => on.service.deps.waits.open === 0);
+    await server.shutdown();
+    await on.close();
+  });
+}

@@ -86,14 +86,14 @@ export function framed(method: string, params: JsonObject = {}, id: unknown = 1)
   };
 }
 
-/** One raw request to the door. */
-export function post(
+/** One raw request to the door; of a stream, its last message. */
+export async function post(
   on: TestService,
   body: unknown,
   token: string | undefined,
   headers: Record<string, string> = {},
 ): Promise<Reply> {
-  return send(on.service.fetch, "POST", "/mcp", {
+  const reply = await send(on.service.fetch, "POST", "/mcp", {
     token,
     body,
     headers: {
@@ -102,6 +102,8 @@ export function post(
       ...headers,
     },
   });
+  const last = [...reply.text.matchAll(/^data: (.+)$/gm)].at(-1)?.[1];
+  return last === undefined ? reply : { ...reply, body: JSON.parse(last) };
 }
 
 /** A raw tool call of the newest protocol, with the headers it wants. */

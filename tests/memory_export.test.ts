@@ -5,6 +5,7 @@ import { verifyExport } from "../bin/verify.ts";
 import { canonical } from "../canonical.ts";
 import { signedText } from "../export.ts";
 import { isSignedBy, Signer } from "../signing.ts";
+import { insertRecords, notePrepared } from "../store/snapshots.ts";
 import { makeRoom, ManualClock, mustVerify, startService, type TestService } from "./harness.ts";
 import { Dice, World } from "./memory_world.ts";
 
@@ -164,6 +165,12 @@ Deno.test("a log of somebody else's making is taken by its form, never by its si
     ["nothing but a header", text.split("\n")[0]! + "\n"],
     ["more after the head", text + text.split("\n")[1]! + "\n"],
     ["no last newline", text.slice(0, -1)],
+    ["another birth", text.replace('"created_at":"2026', '"created_at":"2025')],
+    ["a space more in the head", text.replace('{"head"', '{ "head"')],
+    [
+      "a space more in a record",
+      text.replace('{"action"', '{ "action"').replace('{"actor"', '{ "actor"'),
+    ],
   ];
   for (const [what, body] of rows) {
     const reply = await on.call("POST", "/rooms/import?id=copy", { body });
@@ -221,5 +228,35 @@ Deno.test("deno task verify checks a file without a server", async () => {
   const bad = await run(text.replace("alice", "alicf"));
   assert.deepEqual([bad.code, bad.found["ok"], bad.found["seq"]], [1, false, 2]);
   await Deno.remove(folder, { recursive: true });
+  await on.close();
+});
+
+Deno.test("what an import left behind when the server fell is cleared away", async () => {
+  const clock = new ManualClock();
+  let on = await startService({ clock });
+  const { id, admin } = await makeRoom(on, ["alice"]);
+  const text = await exported(on, id, admin);
+  const refused = await on.call("POST", "/rooms/import?id=half", { body: text.slice(0, -40) });
+  assert.equal(refused.status, 400);
+  const rows = async (): Promise<number[]> => {
+    const { db } = on.service.store;
+    const count = async (sql: string): Promise<number> => Number((await db.all(sql))[0]!["n"]);
+    return [
+      await count("SELECT count(*) AS n FROM log"),
+      await count("SELECT count(*) AS n FROM prepared"),
+    ];
+  };
+  assert.deepEqual(await rows(), [2, 0]);
+  const { store } = on.service;
+  await notePrepared(store, "fallen", clock.now());
+  await insertRecords(store, "fallen", await store.readLog((await store.findRoom(id))!.uid, {}));
+  on = await on.restart();
+  assert.deepEqual(await rows(), [4, 1]);
+  await clock.advance(90_000_000);
+  on = await on.restart();
+  assert.deepEqual(await rows(), [2, 0]);
+  await on.call("POST", "/rooms/import?id=whole", { body: text });
+  await on.call("POST", `/rooms/${id}/fork`, { token: admin, body: {} });
+  assert.equal((await rows())[1], 0);
   await on.close();
 });

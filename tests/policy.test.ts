@@ -108,6 +108,7 @@ const APART = new Set([
   "POST /rooms/:id/agents",
   "POST /rooms/:id/claim",
   "POST /rooms/import",
+  "GET /.well-known/did.json",
 ]);
 
 /** A route's words that say that rights, and nothing else, stood in the way. */

@@ -1,6 +1,7 @@
 /** Replay: any record's room as it was live, byte for byte. */
 import { strict as assert } from "node:assert";
 import { canonical } from "../canonical.ts";
+import { SNAPSHOT_RECORDS } from "../limits.ts";
 import { ManualClock, mustVerify, startService } from "./harness.ts";
 import { lasting, World } from "./memory_world.ts";
 
@@ -40,16 +41,22 @@ async function history(seed: number, steps: number): Promise<void> {
   const seen: Seen[] = [];
   for (let i = 0; i < steps; i++) {
     await world.step();
-    if (i % 5 === 0) {
+    if (i % (steps > 500 ? 15 : 5) === 0) {
       const now = await look(world);
       if (now) seen.push(now);
     }
     if (i % 97 === 96) world.on = on = await on.restart();
   }
   await mustVerify(on, world.room);
-  assert.ok(seen.length > steps / 20, `only ${seen.length} looks`);
-  const options = "elision=none&depth=full&include=_config,_agents,_views,_actions";
   const { room } = await on.service.engine.find(world.room.id);
+  const caches = await on.service.store.db.all("SELECT count(*) AS n FROM snapshot");
+  assert.equal(
+    Number(caches[0]!["n"]) > 0,
+    room.head > SNAPSHOT_RECORDS,
+    `${caches[0]!["n"]} caches`,
+  );
+  assert.ok(seen.length > steps / 50, `only ${seen.length} looks`);
+  const options = "elision=none&depth=full&include=_config,_agents,_views,_actions";
   for (const { seq, admin, agent, who, grants } of seen) {
     const whole = await world.get(`/replay/${seq}?${options}`);
     assert.equal(whole.status, 200, whole.text);
@@ -69,7 +76,7 @@ async function history(seed: number, steps: number): Promise<void> {
   await on.close();
 }
 
-for (const seed of [1, 2, 3]) {
-  Deno.test(`a replay of any record is what was live then (seed ${seed})`, () =>
-    history(seed, 300));
+for (const [seed, steps] of [[1, 300], [2, 300], [3, 1_300]] as const) {
+  Deno.test(`a replay of any of ${steps} steps is what was live then (seed ${seed})`, () =>
+    history(seed, steps));
 }

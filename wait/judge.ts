@@ -6,7 +6,7 @@ import type { HotRoom } from "../engine/hot.ts";
 import { AGENT_SILENT_MS, WAIT_GRACE_MS } from "../limits.ts";
 import { canReadScope } from "../policy.ts";
 import { cellOf } from "../room/changes.ts";
-import { callerEyes, Sight, Tracker } from "../sight.ts";
+import { callerEyes, ownEyes, Sight, Tracker } from "../sight.ts";
 import type { Json, JsonObject, Millis } from "../types.ts";
 import type { Judgement } from "./index.ts";
 import type { WaitQuery } from "./query.ts";
@@ -21,7 +21,7 @@ export function judge(
   const tracker = new Tracker();
   // What the caller may read hangs on its grants.
   tracker.cells.add(cellOf("_agents", acting.agent));
-  const sight = new Sight(hot, callerEyes(room, acting.agent, acting.seesAll), now, tracker);
+  const sight = new Sight(hot, ownEyes(room, acting), now, tracker);
   const found = (): Pick<Judgement, "cells" | "isVolatile"> => ({
     cells: tracker.cells,
     isVolatile: tracker.isVolatile,

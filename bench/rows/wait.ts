@@ -7,7 +7,7 @@ import type { RequestSpec } from "../client.ts";
 import type { Bench } from "../run.ts";
 
 const AGENTS = 10;
-const ROUNDS: Readonly<Record<number, number>> = { 1: 100, 100: 10, 1_000: 3 };
+const ROUNDS: Readonly<Record<number, number>> = { 1: 200, 100: 20, 1_000: 5 };
 const LIMIT_MS: Readonly<Record<number, number>> = { 1: 3, 100: 10, 1_000: 60 };
 
 async function agentTokens(room: BenchRoom): Promise<string[]> {
@@ -34,7 +34,7 @@ export async function wakeUp(_bench: Bench): Promise<Figure[]> {
     );
     const head = room.context("only=agents");
     const job = { port: machine.port, head, waits, write: room.add, openAtLeast: waiters };
-    await wake({ ...job, rounds: 1 });
+    await wake({ ...job, rounds: ROUNDS[waiters]! });
     const { p50, p99 } = await wake({ ...job, rounds: ROUNDS[waiters]! });
     await machine.stop();
     figures.push(
@@ -59,7 +59,7 @@ export async function idle(bench: Bench): Promise<Figure[]> {
       waitSpec(
         room,
         tokens[i % AGENTS]!,
-        `condition=${encodeURIComponent(`state._shared.count.value == -${i + 1}`)}`,
+        `condition=${encodeURIComponent(`state._shared.count.value == -${i % AGENTS}.0`)}`,
       ),
   );
   const before = await machine.vitals(true);

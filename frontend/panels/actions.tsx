@@ -5,7 +5,8 @@ import { plural, span } from "../format.ts";
 import { ActionForm } from "../form.tsx";
 import { Icon } from "../icons.tsx";
 import type { Action, JsonObject } from "../model.ts";
-import { Ago, Empty, Tag, Who } from "../parts.tsx";
+import { Ago, Empty, Fact, Tag, Who } from "../parts.tsx";
+import { Cel } from "../cel-text.tsx";
 import { canWrite, useRoom } from "../room.ts";
 import { preview } from "../format.ts";
 import { Advice } from "./advice.tsx";
@@ -33,20 +34,27 @@ export function ActionsPanel() {
           />
         </label>
         <span class="quiet count" role="status">
-          {plural(own.length, "action")}, {own.filter(([, action]) => action.value.available).length} available
+          {plural(own.length, "action")},{" "}
+          {own.filter(([, action]) => action.value.available).length} available
         </span>
       </div>
       <div class="scroll">
         <Advice about="actions" />
         {own.length === 0 && (
           <Empty title="This room has no vocabulary of its own yet.">
-            <p>Agents register what can be done with <code>_register_action</code>, below.</p>
+            <p>
+              Agents register what can be done with <code>_register_action</code>, below.
+            </p>
           </Empty>
         )}
-        <ul class="rows">{own.map(([id, action]) => <ActionRow key={id} id={id} action={action} />)}</ul>
+        <ul class="rows">
+          {own.map(([id, action]) => <ActionRow key={id} id={id} action={action} />)}
+        </ul>
         <details class="section">
           <summary>Built in ({builtin.length})</summary>
-          <ul class="rows">{builtin.map(([id, action]) => <ActionRow key={id} id={id} action={action} />)}</ul>
+          <ul class="rows">
+            {builtin.map(([id, action]) => <ActionRow key={id} id={id} action={action} />)}
+          </ul>
         </details>
       </div>
     </>
@@ -61,7 +69,9 @@ function ActionRow({ id, action }: { readonly id: string; readonly action: Actio
     <li class={`item${value.available ? "" : " off"}`}>
       <details open={isOpen.value} onToggle={(event) => (isOpen.value = event.currentTarget.open)}>
         <summary>
-          <span class="item-name"><bdi>{id}</bdi></span>
+          <span class="item-name">
+            <bdi>{id}</bdi>
+          </span>
           <Availability action={action} />
           <span class="quiet grow ellipsis">{value.description}</span>
           {_meta.contested && _meta.contested.length > 0 && <Tag tone="warn">contested</Tag>}
@@ -86,13 +96,19 @@ function ActionRow({ id, action }: { readonly id: string; readonly action: Actio
 
 /** Can it be invoked now, and if not, why in a word. */
 export function Availability({ action: { value } }: { readonly action: Action }) {
-  if (value.available) return <Tag tone="good">{value.conditional ? "depends on parameters" : "available"}</Tag>;
+  if (value.available) {
+    return <Tag tone="good">{value.conditional ? "depends on parameters" : "available"}</Tag>;
+  }
   if (value.reason === "cooldown") {
-    const left = value.available_at === undefined ? undefined : Date.parse(value.available_at) - now.value;
+    const left = value.available_at === undefined
+      ? undefined
+      : Date.parse(value.available_at) - now.value;
     return (
       <Tag tone="warn">
         <Icon name="timer" size={11} />
-        {left === undefined ? `rests for ${value.ticks_left ?? "some"} ticks` : `rests for ${span(left)}`}
+        {left === undefined
+          ? `rests for ${value.ticks_left ?? "some"} ticks`
+          : `rests for ${span(left)}`}
       </Tag>
     );
   }
@@ -101,34 +117,48 @@ export function Availability({ action: { value } }: { readonly action: Action })
 
 function ActionFacts({ action: { value, _meta } }: { readonly action: Action }) {
   const by = Object.entries(value.usage?.by ?? {});
+  const { writes = [], usage } = value;
+  const contested = _meta.contested ?? [];
   return (
     <dl class="facts">
-      {value.if !== undefined && <><dt>If</dt><dd><code>{value.if}</code></dd></>}
-      {value.enabled !== undefined && <><dt>Enabled</dt><dd><code>{value.enabled}</code></dd></>}
-      {value.writes && value.writes.length > 0 && (
-        <>
-          <dt>Writes</dt>
-          <dd><ul class="writes">{value.writes.map((write, i) => <li key={i}><code>{writeWords(write)}</code></li>)}</ul></dd>
-        </>
-      )}
-      {value.result !== undefined && <><dt>Result</dt><dd><code>{value.result}</code></dd></>}
-      {value.scope !== undefined && (
-        <>
-          <dt>Authority of</dt>
-          <dd><code>{value.scope}</code> <span class="quiet">registered by</span> <Who id={value.registered_by ?? ""} /></dd>
-        </>
-      )}
-      {_meta.contested && _meta.contested.length > 0 && <><dt>Contested with</dt><dd>{_meta.contested.join(", ")}</dd></>}
-      {by.length > 0 && (
-        <>
-          <dt>Used by</dt>
-          <dd>
-            {by.map(([agent, count]) => <span key={agent} class="spaced"><Who id={agent} /> ×{count}</span>)}
-            {_meta.last_invoked_at && <span class="quiet">last <Ago at={_meta.last_invoked_at} /></span>}
-          </dd>
-        </>
-      )}
-      {(value.usage?.refused ?? 0) > 0 && <><dt>Refused</dt><dd>{plural(value.usage!.refused, "time")}</dd></>}
+      <Fact name="If" when={value.if !== undefined}>
+        <Cel text={value.if ?? ""} />
+      </Fact>
+      <Fact name="Enabled" when={value.enabled !== undefined}>
+        <Cel text={value.enabled ?? ""} />
+      </Fact>
+      <Fact name="Writes" when={writes.length > 0}>
+        <ul class="writes">
+          {writes.map((write, i) => (
+            <li key={i}>
+              <code>{writeWords(write)}</code>
+            </li>
+          ))}
+        </ul>
+      </Fact>
+      <Fact name="Result" when={value.result !== undefined}>
+        <Cel text={value.result ?? ""} />
+      </Fact>
+      <Fact name="Authority of" when={value.scope !== undefined}>
+        <code>{value.scope}</code> <span class="quiet">registered by</span>{" "}
+        <Who id={value.registered_by ?? ""} />
+      </Fact>
+      <Fact name="Contested with" when={contested.length > 0}>{contested.join(", ")}</Fact>
+      <Fact name="Used by" when={by.length > 0}>
+        {by.map(([agent, count]) => (
+          <span key={agent} class="spaced">
+            <Who id={agent} /> ×{count}
+          </span>
+        ))}
+        {_meta.last_invoked_at && (
+          <span class="quiet">
+            last <Ago at={_meta.last_invoked_at} />
+          </span>
+        )}
+      </Fact>
+      <Fact name="Refused" when={(usage?.refused ?? 0) > 0}>
+        {plural(usage?.refused ?? 0, "time")}
+      </Fact>
     </dl>
   );
 }

@@ -6,6 +6,7 @@ const COLUMNS = 120;
 const LANES = 8;
 const BARS = 36;
 const LANE = 12;
+const WIDTH = 600;
 
 /** What happened in one stretch of records. */
 export interface Stretch {
@@ -17,7 +18,10 @@ export interface Stretch {
 /** The records in stretches of equal count, from record 1 to the head. Pure. */
 export function stretches(records: readonly LogRecord[], head: number, columns: number): Stretch[] {
   const count = Math.min(columns, Math.max(1, head));
-  const found = Array.from({ length: count }, () => ({ from: Infinity, to: -Infinity, n: 0, agents: new Set<string>() }));
+  const found = Array.from(
+    { length: count },
+    () => ({ from: Infinity, to: -Infinity, n: 0, agents: new Set<string>() }),
+  );
   for (const record of records) {
     const stretch = found[Math.min(count - 1, Math.floor(((record.seq - 1) / head) * count))]!;
     const at = Date.parse(record.ts);
@@ -42,10 +46,9 @@ export function Activity({ records, head, at, onPick }: {
   readonly onPick: (seq: number) => void;
 }) {
   const columns = stretches(records, head, COLUMNS);
-  const busiest = Math.max(...columns.map(({ rate }) => Math.log1p(rate)), 0.1);
   const agents = busiestAgents(records);
   const height = BARS + agents.length * LANE;
-  const step = 600 / columns.length;
+  const needle = ((at - 0.5) / head) * WIDTH;
   const pick = (event: MouseEvent): void => {
     const box = (event.currentTarget as SVGElement).getBoundingClientRect();
     const share = (event.clientX - box.left) / box.width;
@@ -54,30 +57,76 @@ export function Activity({ records, head, at, onPick }: {
   return (
     <div class="activity">
       <svg
-        viewBox={`0 0 600 ${height}`}
+        viewBox={`0 0 ${WIDTH} ${height}`}
         preserveAspectRatio="none"
         style={{ height: `${height}px` }}
         role="img"
         aria-label={`${plural(head, "record")} by ${plural(agents.length, "agent")}`}
         onClick={pick}
       >
-        {columns.map(({ rate }, i) => {
-          const bar = (Math.log1p(rate) / busiest) * (BARS - 4);
-          return <rect key={i} class="bar" x={i * step + step * 0.1} y={BARS - bar} width={step * 0.8} height={bar} />;
-        })}
-        {agents.map((agent, lane) =>
-          columns.map((column, i) =>
-            column.agents.has(agent)
-              ? <rect key={`${lane}-${i}`} class={`lane hue-${hue(agent)}`} x={i * step} y={BARS + lane * LANE + 3} width={Math.max(1.5, step - 0.5)} height={LANE - 5} />
-              : null
-          )
-        )}
-        <line class="needle" x1={((at - 0.5) / head) * 600} x2={((at - 0.5) / head) * 600} y1={0} y2={height} />
+        <Rates columns={columns} />
+        {agents.map((agent, lane) => (
+          <Lane key={agent} columns={columns} agent={agent} lane={lane} />
+        ))}
+        <line class="needle" x1={needle} x2={needle} y1={0} y2={height} />
       </svg>
       <ul class="legend">
-        {agents.map((agent) => <li key={agent}><span class={`dot hue-${hue(agent)}`} aria-hidden="true" /> <bdi>{agent}</bdi></li>)}
+        {agents.map((agent) => (
+          <li key={agent}>
+            <span class={`dot hue-${hue(agent)}`} aria-hidden="true" /> <bdi>{agent}</bdi>
+          </li>
+        ))}
       </ul>
     </div>
+  );
+}
+
+/** A bar per stretch: how busy the room was. */
+function Rates({ columns }: { readonly columns: readonly Stretch[] }) {
+  const busiest = Math.max(...columns.map(({ rate }) => Math.log1p(rate)), 0.1);
+  const step = WIDTH / columns.length;
+  return (
+    <>
+      {columns.map(({ rate }, i) => {
+        const bar = (Math.log1p(rate) / busiest) * (BARS - 4);
+        return (
+          <rect
+            key={i}
+            class="bar"
+            x={(i + 0.1) * step}
+            y={BARS - bar}
+            width={step * 0.8}
+            height={bar}
+          />
+        );
+      })}
+    </>
+  );
+}
+
+/** Where an agent acted. */
+function Lane({ columns, agent, lane }: {
+  readonly columns: readonly Stretch[];
+  readonly agent: string;
+  readonly lane: number;
+}) {
+  const step = WIDTH / columns.length;
+  const [y, width] = [BARS + lane * LANE + 3, Math.max(1.5, step - 0.5)];
+  return (
+    <>
+      {columns.map((column, i) =>
+        column.agents.has(agent) && (
+          <rect
+            key={i}
+            class={`lane hue-${hue(agent)}`}
+            x={i * step}
+            y={y}
+            width={width}
+            height={LANE - 5}
+          />
+        )
+      )}
+    </>
   );
 }
 

@@ -1,7 +1,7 @@
 /** Agents: who is here, how they are, what they wait on, and who they are outside this room. */
 import { hue } from "../format.ts";
 import type { Agent } from "../model.ts";
-import { Ago, Empty, Tag } from "../parts.tsx";
+import { Ago, Empty, Fact, Tag } from "../parts.tsx";
 import { isAdmin, useRoom } from "../room.ts";
 import { Tree } from "../tree.tsx";
 
@@ -12,7 +12,10 @@ export function AgentsPanel({ onViewAs }: { readonly onViewAs: (agent: string) =
   if (agents.length === 0) {
     return (
       <Empty title="Nobody has joined yet.">
-        <p>An agent joins with <code>POST /rooms/{room.api.room}/agents</code> and gets its own token.</p>
+        <p>
+          An agent joins with <code>POST /rooms/{room.api.room}/agents</code>{" "}
+          and gets its own token.
+        </p>
       </Empty>
     );
   }
@@ -30,39 +33,63 @@ function AgentCard({ id, agent, onViewAs }: {
   readonly agent: Agent;
   readonly onViewAs: ((agent: string) => void) | undefined;
 }) {
-  const { store } = useRoom();
   const { value, _meta } = agent;
-  const wait = store.waits.value.find((open) => open.agent === id && open.condition === value.waiting_on);
   return (
     <li class="card agent">
       <div class="card-head">
-        <span class={`avatar hue-${hue(id)}`} aria-hidden="true">{[...value.name][0]?.toUpperCase() ?? "?"}</span>
+        <span class={`avatar hue-${hue(id)}`} aria-hidden="true">
+          {[...value.name][0]?.toUpperCase() ?? "?"}
+        </span>
         <div class="grow">
-          <h3><bdi>{value.name}</bdi></h3>
-          <p class="quiet"><bdi>{id}</bdi> · {value.role}</p>
+          <h2>
+            <bdi>{value.name}</bdi>
+          </h2>
+          <p class="quiet">
+            <bdi>{id}</bdi> · {value.role}
+          </p>
         </div>
         <Status value={_meta.silent && value.status !== "done" ? "silent" : value.status} />
       </div>
-      {value.waiting_on !== null && (
-        <p class="waiting">
-          waits on <code>{value.waiting_on}</code>
-          {wait && <span class="quiet">{" "}for <Ago at={wait.since} /></span>}
-        </p>
-      )}
+      <Waiting id={id} agent={agent} />
       <dl class="facts">
-        <dt>Last heard of</dt>
-        <dd><Ago at={value.last_heartbeat} /></dd>
-        <dt>Actor</dt>
-        <dd><code class="did">{value.actor}</code></dd>
-        {value.substrate !== undefined && <><dt>Runs on</dt><dd><Tree value={value.substrate} open={0} /></dd></>}
-        {value.meta !== undefined && value.meta !== null && <><dt>About</dt><dd><Tree value={value.meta} open={0} /></dd></>}
+        <Fact name="Last heard of">
+          <Ago at={value.last_heartbeat} />
+        </Fact>
+        <Fact name="Actor">
+          <code class="did">{value.actor}</code>
+        </Fact>
+        <Fact name="Runs on" when={value.substrate !== undefined}>
+          <Tree value={value.substrate ?? null} open={0} />
+        </Fact>
+        <Fact name="About" when={value.meta != null}>
+          <Tree value={value.meta ?? null} open={0} />
+        </Fact>
       </dl>
       {onViewAs && (
         <p class="row">
-          <button type="button" class="small" onClick={() => onViewAs(id)} aria-label={`View as ${id}`}>View as this agent</button>
+          <button type="button" class="small" onClick={() => onViewAs(id)}>View as {id}</button>
         </p>
       )}
     </li>
+  );
+}
+
+/** What it waits on, and for how long. */
+function Waiting({ id, agent: { value } }: { readonly id: string; readonly agent: Agent }) {
+  const { store } = useRoom();
+  if (value.waiting_on === null) return null;
+  const wait = store.waits.value.find((open) =>
+    open.agent === id && open.condition === value.waiting_on
+  );
+  return (
+    <p class="waiting">
+      waits on <code>{value.waiting_on}</code>
+      {wait && (
+        <span class="quiet after">
+          for <Ago at={wait.since} />
+        </span>
+      )}
+    </p>
   );
 }
 
@@ -79,4 +106,3 @@ const WORDS: Readonly<Record<string, string>> = {
 export function Status({ value }: { readonly value: string }) {
   return <Tag tone={`status ${WORDS[value] ?? ""}`}>{value}</Tag>;
 }
-

@@ -44,12 +44,26 @@ export function Compare({ at, head }: { readonly at: number; readonly head: numb
     <section aria-label="Compare">
       <h2 class="group-title">Compare two moments</h2>
       <form class="row" onSubmit={onSubmit}>
-        <label><span class="label">From</span>
-          <input type="number" min={0} max={head} value={from.value} onInput={(event) => (from.value = Number(event.currentTarget.value))} />
+        <label>
+          <span class="label">From</span>
+          <input
+            type="number"
+            min={0}
+            max={head}
+            value={from.value}
+            onInput={(event) => (from.value = Number(event.currentTarget.value))}
+          />
         </label>
         <button type="button" class="small" onClick={() => (from.value = at)}>here</button>
-        <label><span class="label">To</span>
-          <input type="number" min={0} max={head} value={to.value} onInput={(event) => (to.value = Number(event.currentTarget.value))} />
+        <label>
+          <span class="label">To</span>
+          <input
+            type="number"
+            min={0}
+            max={head}
+            value={to.value}
+            onInput={(event) => (to.value = Number(event.currentTarget.value))}
+          />
         </label>
         <button type="button" class="small" onClick={() => (to.value = at)}>here</button>
         <button type="submit">Compare</button>
@@ -62,7 +76,9 @@ export function Compare({ at, head }: { readonly at: number; readonly head: numb
 
 function Differences({ diff }: { readonly diff: Diff }) {
   const { added = [], changed = [], removed = [] } = diff;
-  if (added.length + changed.length + removed.length === 0) return <p class="quiet">Nothing that you may read differs.</p>;
+  if (added.length + changed.length + removed.length === 0) {
+    return <p class="quiet">Nothing that you may read differs.</p>;
+  }
   const list = [
     ...added.map((change) => ({ ...change, word: "added", tone: "good" })),
     ...changed.map((change) => ({ ...change, word: "changed", tone: "info" })),
@@ -77,9 +93,19 @@ function Differences({ diff }: { readonly diff: Diff }) {
         {list.slice(0, 200).map((change) => (
           <li key={`${change.scope}.${change.key}`}>
             <Tag tone={change.tone}>{change.word}</Tag>
-            <code><bdi>{change.scope}.{change.key}</bdi></code>
-            {change.before !== undefined && <del><bdi>{preview(change.before, 80)}</bdi></del>}
-            {change.after !== undefined && <ins><bdi>{preview(change.after, 80)}</bdi></ins>}
+            <code>
+              <bdi>{change.scope}.{change.key}</bdi>
+            </code>
+            {change.before !== undefined && (
+              <del>
+                <bdi>{preview(change.before, 80)}</bdi>
+              </del>
+            )}
+            {change.after !== undefined && (
+              <ins>
+                <bdi>{preview(change.after, 80)}</bdi>
+              </ins>
+            )}
             {change.by !== undefined && <Who id={change.by} />}
           </li>
         ))}

@@ -1,5 +1,5 @@
 /** The box to write a message in. */
-import { useSignal } from "@preact/signals";
+import { type Signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type { JsonObject } from "../model.ts";
 import { Refusal } from "../parts.tsx";
@@ -17,6 +17,7 @@ export function Compose({ replyTo, onSent, kinds = ["chat", "task"] }: {
   const to = useSignal("");
   const error = useSignal<unknown>(undefined);
   const box = useRef<HTMLTextAreaElement>(null);
+  const people = [...store.agents.value.keys()].map((id): [string, string] => [id, id]);
   useEffect(() => {
     if (replyTo !== undefined) box.current?.focus();
   }, [replyTo]);
@@ -48,7 +49,8 @@ export function Compose({ replyTo, onSent, kinds = ["chat", "task"] }: {
     <form class="compose" onSubmit={onSubmit} aria-label="Write a message">
       {replyTo !== undefined && (
         <p class="quiet">
-          In reply to #{replyTo} <button type="button" class="link" onClick={onSent}>not any more</button>
+          In reply to #{replyTo}{" "}
+          <button type="button" class="link" onClick={onSent}>not any more</button>
         </p>
       )}
       <textarea
@@ -61,22 +63,26 @@ export function Compose({ replyTo, onSent, kinds = ["chat", "task"] }: {
         onKeyDown={onKeyDown}
       />
       <div class="row">
-        <label>
-          <span class="label">Kind</span>
-          <select value={kind.value} onChange={(event) => (kind.value = event.currentTarget.value)}>
-            {kinds.map((name) => <option key={name} value={name}>{name}</option>)}
-          </select>
-        </label>
-        <label>
-          <span class="label">To</span>
-          <select value={to.value} onChange={(event) => (to.value = event.currentTarget.value)}>
-            <option value="">everyone</option>
-            {[...store.agents.value.keys()].map((id) => <option key={id} value={id}>{id}</option>)}
-          </select>
-        </label>
+        <Pick label="Kind" options={kinds.map((name) => [name, name])} chosen={kind} />
+        <Pick label="To" options={[["", "everyone"], ...people]} chosen={to} />
         <button type="submit" class="primary">Send</button>
       </div>
       {error.value !== undefined && <Refusal error={error.value} />}
     </form>
+  );
+}
+
+function Pick({ label, options, chosen }: {
+  readonly label: string;
+  readonly options: readonly (readonly [value: string, words: string])[];
+  readonly chosen: Signal<string>;
+}) {
+  return (
+    <label>
+      <span class="label">{label}</span>
+      <select value={chosen.value} onChange={(event) => (chosen.value = event.currentTarget.value)}>
+        {options.map(([value, words]) => <option key={value} value={value}>{words}</option>)}
+      </select>
+    </label>
   );
 }

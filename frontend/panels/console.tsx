@@ -52,7 +52,9 @@ export function ConsolePanel() {
       answers.value = [{ id: count++, expr, took, ...answer }, ...answers.value].slice(0, KEPT);
     };
     try {
-      end(await api.post<Partial<Answer>>("/eval", { expr, explain: true, ...agent } as JsonObject));
+      end(
+        await api.post<Partial<Answer>>("/eval", { expr, explain: true, ...agent } as JsonObject),
+      );
     } catch (error) {
       end({ error });
     }
@@ -65,14 +67,24 @@ export function ConsolePanel() {
   return (
     <>
       <div class="console-box">
-        <CelInput value={text.value} onInput={(value) => (text.value = value)} onSubmit={() => void run()} onHistory={onHistory} />
+        <CelInput
+          value={text.value}
+          onInput={(value) => (text.value = value)}
+          onSubmit={() => void run()}
+          onHistory={onHistory}
+        />
         <div class="row">
           <button type="button" class="primary" onClick={() => void run()}>Evaluate</button>
-          <span class="quiet">Enter evaluates, Shift+Enter breaks the line, Tab completes, ↑ and ↓ go through what you asked before.</span>
+          <span class="quiet">
+            Enter evaluates, Shift+Enter breaks the line, Tab completes, ↑ and ↓ go through what you
+            asked before.
+          </span>
         </div>
       </div>
       <div class="scroll">
-        {answers.value.length === 0 && <Examples onTake={(expr) => ((text.value = expr), void run())} />}
+        {answers.value.length === 0 && (
+          <Examples onTake={(expr) => ((text.value = expr), void run())} />
+        )}
         <ol class="answers" aria-label="Answers, newest first" aria-live="polite">
           {answers.value.map((answer) => <AnswerItem key={answer.id} answer={answer} />)}
         </ol>
@@ -94,13 +106,22 @@ function AnswerItem({ answer }: { readonly answer: Answer }) {
   const { expr, value, type, reads, explain, error, took } = answer;
   return (
     <li class="answer">
-      <div class="row"><Cel text={expr} /><span class="quiet num">{took.toFixed(0)} ms</span></div>
+      <div class="row">
+        <Cel text={expr} />
+        <span class="quiet num">{took.toFixed(0)} ms</span>
+      </div>
       {error !== undefined ? <Refusal error={error} /> : (
         <>
-          <div class="value-box"><Tree value={value ?? null} open={2} /></div>
+          <div class="value-box">
+            <Tree value={value ?? null} open={2} />
+          </div>
           <p class="row quiet">
             <Tag>{type}</Tag>
-            {reads && reads.length > 0 && <span>reads {reads.map((path) => <code key={path} class="spaced">{path}</code>)}</span>}
+            {reads && reads.length > 0 && (
+              <span>
+                reads {reads.map((path) => <code key={path} class="spaced">{path}</code>)}
+              </span>
+            )}
             <CopyButton text={JSON.stringify(value ?? null, null, 2)} />
           </p>
           {type === "bool" && value === false && explain && <Why parts={explain} />}
@@ -121,7 +142,11 @@ function Examples({ onTake }: { readonly onTake: (expr: string) => void }) {
     <Empty title="Ask the room anything, in CEL.">
       <ul class="examples">
         {examples.map((expr) => (
-          <li key={expr}><button type="button" class="link" onClick={() => onTake(expr)}><Cel text={expr} /></button></li>
+          <li key={expr}>
+            <button type="button" class="link" onClick={() => onTake(expr)}>
+              <Cel text={expr} />
+            </button>
+          </li>
         ))}
       </ul>
     </Empty>

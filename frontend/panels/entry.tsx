@@ -1,9 +1,10 @@
 /** One state entry in full: value, what is known of it, why it has its score, and its history. */
 import { useEffect, useState } from "preact/hooks";
 import { instant, number, preview } from "../format.ts";
+import { Cel } from "../cel-text.tsx";
 import { Dialog } from "../dialog.tsx";
-import type { Context, Entry, Json } from "../model.ts";
-import { Ago, CopyButton, Countdown, Refusal, Score, Who } from "../parts.tsx";
+import type { Context, Entry, Json, Meta } from "../model.ts";
+import { Ago, CopyButton, Countdown, Fact, Refusal, Score, Who } from "../parts.tsx";
 import { useRoom } from "../room.ts";
 import { Tree } from "../tree.tsx";
 
@@ -32,10 +33,14 @@ export function EntryDialog() {
   );
 }
 
-function EntryBody({ scope, name, entry }: { readonly scope: string; readonly name: string; readonly entry: Entry }) {
+function EntryBody(
+  { scope, name, entry }: { readonly scope: string; readonly name: string; readonly entry: Entry },
+) {
   const { panel, asked, opened } = useRoom();
   const { value, _meta } = entry;
-  const expression = /^[A-Za-z_]\w*$/.test(name) ? `state.${scope}.${name}` : `state.${scope}[${JSON.stringify(name)}]`;
+  const expression = /^[A-Za-z_]\w*$/.test(name)
+    ? `state.${scope}.${name}`
+    : `state.${scope}[${JSON.stringify(name)}]`;
   const ask = (): void => {
     asked.value = `${expression}.value`;
     opened.value = undefined;
@@ -43,35 +48,68 @@ function EntryBody({ scope, name, entry }: { readonly scope: string; readonly na
   };
   return (
     <>
-      <div class="value-box"><Tree value={value} open={2} /></div>
+      <div class="value-box">
+        <Tree value={value} open={2} />
+      </div>
       <p class="row">
         <CopyButton text={JSON.stringify(value, null, 2)} label="Copy value" />
         <CopyButton text={expression} label="Copy path" />
         <button type="button" class="small" onClick={ask}>Open in console</button>
       </p>
-      <dl class="facts">
-        <dt>Written by</dt>
-        <dd><Who id={_meta.writer ?? ""} /> {_meta.via && <>by way of <code>{_meta.via}</code></>}</dd>
-        <dt>Changed</dt>
-        <dd><Ago at={_meta.updated_at} /> ago <span class="quiet">{_meta.updated_at && instant(_meta.updated_at)}</span></dd>
-        <dt>Revision</dt>
-        <dd>{_meta.revision} <span class="quiet">version <code>{_meta.version}</code>, record {_meta.seq}</span></dd>
-        <dt>Score</dt>
-        <dd><Score value={_meta.score} /></dd>
-        <dt>Velocity</dt>
-        <dd>{_meta.velocity === undefined ? "–" : number(_meta.velocity)} <span class="quiet">recent writes, halved every five minutes</span></dd>
-        {_meta.writers && <><dt>Writers</dt><dd class="row">{_meta.writers.map((id) => <Who key={id} id={id} />)}</dd></>}
-        {_meta.timer && <><dt>Timer</dt><dd><Countdown timer={_meta.timer} /></dd></>}
-        {_meta.enabled !== undefined && <><dt>Enabled</dt><dd><code>{_meta.enabled}</code></dd></>}
-      </dl>
+      <EntryFacts meta={_meta} />
       <Signals scope={scope} name={name} seq={_meta.seq ?? 0} />
       <History scope={scope} name={name} seq={_meta.seq ?? 0} />
     </>
   );
 }
 
+function EntryFacts({ meta }: { readonly meta: Meta }) {
+  const { timer, writers = [] } = meta;
+  return (
+    <dl class="facts">
+      <Fact name="Written by">
+        <Who id={meta.writer ?? ""} /> {meta.via && (
+          <>
+            by way of <code>{meta.via}</code>
+          </>
+        )}
+      </Fact>
+      <Fact name="Changed">
+        <Ago at={meta.updated_at} /> ago{" "}
+        <span class="quiet">{meta.updated_at && instant(meta.updated_at)}</span>
+      </Fact>
+      <Fact name="Revision">
+        {meta.revision}{" "}
+        <span class="quiet">
+          version <code>{meta.version}</code>, record {meta.seq}
+        </span>
+      </Fact>
+      <Fact name="Score">
+        <Score value={meta.score} />
+      </Fact>
+      <Fact name="Velocity">
+        {meta.velocity === undefined ? "–" : number(meta.velocity)}{" "}
+        <span class="quiet">recent writes, halved every five minutes</span>
+      </Fact>
+      <Fact name="Writers" when={writers.length > 0}>
+        <span class="row">{writers.map((id) => <Who key={id} id={id} />)}</span>
+      </Fact>
+      {timer && (
+        <Fact name="Timer">
+          <Countdown timer={timer} />
+        </Fact>
+      )}
+      <Fact name="Enabled" when={meta.enabled !== undefined}>
+        <Cel text={meta.enabled ?? ""} />
+      </Fact>
+    </dl>
+  );
+}
+
 /** Why the entry has its score, for the agent that looks. */
-function Signals({ scope, name, seq }: { readonly scope: string; readonly name: string; readonly seq: number }) {
+function Signals(
+  { scope, name, seq }: { readonly scope: string; readonly name: string; readonly seq: number },
+) {
   const { api } = useRoom();
   const [signals, setSignals] = useState<Readonly<Record<string, number>> | null | undefined>();
   useEffect(() => {
@@ -89,7 +127,9 @@ function Signals({ scope, name, seq }: { readonly scope: string; readonly name: 
         {Object.entries(signals).map(([signal, value]) => (
           <div key={signal}>
             <dt>{signal}</dt>
-            <dd><Score value={value} /></dd>
+            <dd>
+              <Score value={value} />
+            </dd>
           </div>
         ))}
       </dl>
@@ -97,13 +137,18 @@ function Signals({ scope, name, seq }: { readonly scope: string; readonly name: 
   );
 }
 
-function History({ scope, name, seq }: { readonly scope: string; readonly name: string; readonly seq: number }) {
+function History(
+  { scope, name, seq }: { readonly scope: string; readonly name: string; readonly seq: number },
+) {
   const { api } = useRoom();
   const [entries, setEntries] = useState<readonly HistoryEntry[]>();
   const [error, setError] = useState<unknown>();
   useEffect(() => {
     const path = `/history/${encodeURIComponent(scope)}/${encodeURIComponent(name)}`;
-    api.get<{ entries: HistoryEntry[] }>(path, { limit: 200 }).then((page) => setEntries(page.entries), setError);
+    api.get<{ entries: HistoryEntry[] }>(path, { limit: 200 }).then(
+      (page) => setEntries(page.entries),
+      setError,
+    );
   }, [scope, name, seq]);
   if (error !== undefined) return <Refusal error={error} />;
   return (
@@ -114,12 +159,16 @@ function History({ scope, name, seq }: { readonly scope: string; readonly name: 
           <li key={`${entry.seq}-${entry.revision}`}>
             <span class="num quiet">{entry.seq}</span>
             <span class="op">{entry.op}</span>
-            <code><bdi>{preview(entry.value, 120)}</bdi></code>
-            <span class="meta"><Who id={entry.agent} /> <span class="quiet">{entry.action}</span> <Ago at={entry.ts} /></span>
+            <code>
+              <bdi>{preview(entry.value, 120)}</bdi>
+            </code>
+            <span class="meta">
+              <Who id={entry.agent} /> <span class="quiet">{entry.action}</span>{" "}
+              <Ago at={entry.ts} />
+            </span>
           </li>
         ))}
       </ol>
     </section>
   );
 }
-

@@ -18,7 +18,10 @@ export function ForkDialog({ at, onClose }: { readonly at: number; readonly onCl
   const made = useSignal<Forked | undefined>(undefined);
   const fork = async (): Promise<void> => {
     try {
-      made.value = await api.post<Forked>("/fork", { at, ...(id.value === "" ? {} : { id: id.value }) });
+      made.value = await api.post<Forked>("/fork", {
+        at,
+        ...(id.value === "" ? {} : { id: id.value }),
+      });
       error.value = undefined;
     } catch (failure) {
       error.value = failure;
@@ -34,16 +37,29 @@ export function ForkDialog({ at, onClose }: { readonly at: number; readonly onCl
       {room
         ? (
           <p>
-            The room <a href={roomLink(room.id, room.token, room.view_token)} target="_blank" rel="noopener">{room.id}</a> is ready. Its link holds the room's
-            own admin token.
+            The room{" "}
+            <a href={roomLink(room.id, room.token, room.view_token)} target="_blank" rel="noopener">
+              {room.id}
+            </a>{" "}
+            is ready. Its link holds the room's own admin token.
           </p>
         )
         : (
           <form onSubmit={onSubmit} class="action-form">
-            <p>The new room has this one's state after record {at}, and goes its own way from there. Nobody's tokens come along.</p>
+            <p>
+              The new room has this one's state after record{" "}
+              {at}, and goes its own way from there. Nobody's tokens come along.
+            </p>
             <div class="field">
-              <label for="fork-id">Name of the new room <span class="quiet">drawn when left empty</span></label>
-              <input id="fork-id" value={id.value} onInput={(event) => (id.value = event.currentTarget.value)} spellcheck={false} />
+              <label for="fork-id">
+                Name of the new room <span class="quiet">drawn when left empty</span>
+              </label>
+              <input
+                id="fork-id"
+                value={id.value}
+                onInput={(event) => (id.value = event.currentTarget.value)}
+                spellcheck={false}
+              />
             </div>
             <button type="submit" class="primary">Fork</button>
           </form>

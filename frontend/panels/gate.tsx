@@ -15,19 +15,28 @@ export function ShutGate({ action }: { readonly action: Action["value"] }) {
   useEffect(() => {
     if (action.if === undefined) return;
     const agent = api.agent === undefined ? {} : { agent: api.agent };
-    api.post<{ explain?: WhyParts }>("/eval", { expr: action.if, explain: true, ...agent } as JsonObject).then(
+    api.post<{ explain?: WhyParts }>(
+      "/eval",
+      { expr: action.if, explain: true, ...agent } as JsonObject,
+    ).then(
       ({ explain }) => setParts(explain ?? []),
       (error) => {
-        if (error instanceof Refused) setParts([{ expression: action.if ?? "", operands: [{ path: error.message }] }]);
+        if (error instanceof Refused) {
+          setParts([{ expression: action.if ?? "", operands: [{ path: error.message }] }]);
+        }
       },
     );
   }, [action.if, Math.floor(seq / 5)]);
-  if (action.reason === "cooldown") return <p>It was invoked a moment ago and rests until its timer has run out.</p>;
+  if (action.reason === "cooldown") {
+    return <p>It was invoked a moment ago and rests until its timer has run out.</p>;
+  }
   if (action.reason === "admin_only") return <p>Only admins of the room may do this.</p>;
   if (action.if === undefined) return <p>It is not available: {action.reason}.</p>;
   return (
     <div class="gate">
-      <p>It waits until <code>{action.if}</code>.</p>
+      <p>
+        It waits until <code>{action.if}</code>.
+      </p>
       <Why parts={parts.map(readable)} />
     </div>
   );

@@ -19,11 +19,19 @@ export function LogPanel() {
   useRefusals();
   const records = store.records.value;
   const kinds = [...new Set(records.map((record) => record.kind))].sort();
-  const fitting = records.filter((record) => (kind.value === "" || record.kind === kind.value) && fits(record, filter.value));
+  const fitting = records.filter((record) =>
+    (kind.value === "" || record.kind === kind.value) && fits(record, filter.value)
+  );
   const older = async (): Promise<void> => {
     const first = records[0]?.seq ?? 1;
-    const page = await api.getPlain<{ records: LogRecord[] }>("/log", { after: Math.max(0, first - 501), limit: Math.min(500, first - 1) });
-    store.records.value = [...page.records.filter((record) => record.seq < first), ...store.records.peek()];
+    const page = await api.getPlain<{ records: LogRecord[] }>("/log", {
+      after: Math.max(0, first - 501),
+      limit: Math.min(500, first - 1),
+    });
+    store.records.value = [
+      ...page.records.filter((record) => record.seq < first),
+      ...store.records.peek(),
+    ];
     count.value += 500;
   };
   return (
@@ -45,16 +53,22 @@ export function LogPanel() {
             {kinds.map((name) => <option key={name} value={name}>{name}</option>)}
           </select>
         </label>
-        <span class="quiet count" role="status">{plural(fitting.length, "record")} of {store.seq.value}</span>
+        <span class="quiet count" role="status">
+          {plural(fitting.length, "record")} of {store.seq.value}
+        </span>
       </div>
       <div class="scroll">
         <Refusals refusals={store.refusals.value} />
         {fitting.length === 0 && <Empty title="No record fits the filter." />}
         <ol class="log" aria-label="Records, newest first">
-          {fitting.slice(-count.value).reverse().map((record) => <RecordRow key={record.seq} record={record} />)}
+          {fitting.slice(-count.value).reverse().map((record) => (
+            <RecordRow key={record.seq} record={record} />
+          ))}
         </ol>
         {(records[0]?.seq ?? 1) > 1 && (
-          <p class="row"><button type="button" class="small" onClick={() => void older()}>Older records</button></p>
+          <p class="row">
+            <button type="button" class="small" onClick={() => void older()}>Older records</button>
+          </p>
         )}
       </div>
     </>
@@ -80,7 +94,8 @@ function useRefusals(): void {
 function fits(record: LogRecord, filter: string): boolean {
   if (filter === "") return true;
   const places = (record.writes ?? []).map((write) => `${write.scope}.${write.key}`).join(" ");
-  const text = `${record.seq} ${record.kind} ${record.agent} ${record.action ?? ""} ${places}`.toLowerCase();
+  const text = `${record.seq} ${record.kind} ${record.agent} ${record.action ?? ""} ${places}`
+    .toLowerCase();
   return filter.toLowerCase().split(/\s+/).every((word) => text.includes(word));
 }
 
@@ -91,10 +106,14 @@ function RecordRow({ record }: { readonly record: LogRecord }) {
       <details open={isOpen.value} onToggle={(event) => (isOpen.value = event.currentTarget.open)}>
         <summary>
           <span class="num quiet seq">{record.seq}</span>
-          <time class="quiet" dateTime={record.ts} title={instant(record.ts)}>{clock(record.ts)}</time>
+          <time class="quiet" dateTime={record.ts} title={instant(record.ts)}>
+            {clock(record.ts)}
+          </time>
           <Who id={record.agent} />
           <span class="item-name">{record.action ?? record.kind}</span>
-          <span class="grow ellipsis quiet"><WritesInBrief writes={record.writes ?? []} /></span>
+          <span class="grow ellipsis quiet">
+            <WritesInBrief writes={record.writes ?? []} />
+          </span>
         </summary>
         {isOpen.value && <RecordBody record={record} />}
       </details>
@@ -110,7 +129,10 @@ export function WritesInBrief({ writes }: { readonly writes: readonly Write[] })
     <>
       {open.slice(0, 3).map((write, i) => (
         <span key={i} class="spaced">
-          <code><bdi>{write.scope}.{write.key}</bdi></code> <bdi>{effectOf(write)}</bdi>
+          <code>
+            <bdi>{write.scope}.{write.key}</bdi>
+          </code>{" "}
+          <bdi>{effectOf(write)}</bdi>
         </span>
       ))}
       {open.length > 3 && ` and ${open.length - 3} more`}
@@ -142,7 +164,9 @@ export function effectOf({ scope, op, value = null }: Write): string {
 }
 
 function bodyOf(value: Json): Json {
-  return value !== null && typeof value === "object" && !Array.isArray(value) ? value["body"] ?? value : value;
+  return value !== null && typeof value === "object" && !Array.isArray(value)
+    ? value["body"] ?? value
+    : value;
 }
 
 /** A record in full. */
@@ -154,8 +178,22 @@ export function RecordBody({ record }: { readonly record: LogRecord }) {
         <dt>When</dt>
         <dd>{instant(record.ts)}</dd>
         <dt>Actor</dt>
-        <dd><code class="did">{record.actor}</code>{record.on_behalf && <> on behalf of <code class="did">{record.on_behalf}</code></>}</dd>
-        {params !== undefined && <><dt>Parameters</dt><dd><Tree value={params} /></dd></>}
+        <dd>
+          <code class="did">{record.actor}</code>
+          {record.on_behalf && (
+            <>
+              on behalf of <code class="did">{record.on_behalf}</code>
+            </>
+          )}
+        </dd>
+        {params !== undefined && (
+          <>
+            <dt>Parameters</dt>
+            <dd>
+              <Tree value={params} />
+            </dd>
+          </>
+        )}
         {writes.length > 0 && (
           <>
             <dt>Writes</dt>
@@ -164,7 +202,12 @@ export function RecordBody({ record }: { readonly record: LogRecord }) {
                 {writes.map((write, i) => (
                   <li key={i}>
                     {write.hidden === undefined
-                      ? <><code>{write.op} {write.scope}.{write.key}</code> <Tree value={write.value ?? null} open={0} /></>
+                      ? (
+                        <>
+                          <code>{write.op} {write.scope}.{write.key}</code>{" "}
+                          <Tree value={write.value ?? null} open={0} />
+                        </>
+                      )
                       : <Tag>private</Tag>}
                   </li>
                 ))}
@@ -172,10 +215,26 @@ export function RecordBody({ record }: { readonly record: LogRecord }) {
             </dd>
           </>
         )}
-        {result !== undefined && <><dt>Result</dt><dd><Tree value={result} /></dd></>}
-        {seen !== undefined && <><dt>Seen by its gates</dt><dd><Tree value={seen} open={0} /></dd></>}
+        {result !== undefined && (
+          <>
+            <dt>Result</dt>
+            <dd>
+              <Tree value={result} />
+            </dd>
+          </>
+        )}
+        {seen !== undefined && (
+          <>
+            <dt>Seen by its gates</dt>
+            <dd>
+              <Tree value={seen} open={0} />
+            </dd>
+          </>
+        )}
         <dt>Hash</dt>
-        <dd><code class="did">{record.hash}</code></dd>
+        <dd>
+          <code class="did">{record.hash}</code>
+        </dd>
       </dl>
     </div>
   );
@@ -190,13 +249,17 @@ function Refusals({ refusals }: { readonly refusals: readonly RefusalEntry[] }) 
         {refusals.slice(0, SHOWN).map((refusal, i) => (
           <li key={`${refusal.ts}-${i}`} class="item refused">
             <p class="line">
-              <time class="quiet" dateTime={refusal.ts} title={instant(refusal.ts)}>{clock(refusal.ts)}</time>
+              <time class="quiet" dateTime={refusal.ts} title={instant(refusal.ts)}>
+                {clock(refusal.ts)}
+              </time>
               <Who id={refusal.agent} />
               <span class="item-name">{refusal.action}</span>
               <Tag tone="bad">{String(refusal.error["error"])}</Tag>
               <span class="grow">{String(refusal.error["message"] ?? "")}</span>
             </p>
-            {Array.isArray(refusal.error["why"]) && <Why parts={refusal.error["why"] as unknown as Parameters<typeof Why>[0]["parts"]} />}
+            {Array.isArray(refusal.error["why"]) && (
+              <Why parts={refusal.error["why"] as unknown as Parameters<typeof Why>[0]["parts"]} />
+            )}
           </li>
         ))}
       </ul>

@@ -20,7 +20,9 @@ export function MessagesPanel() {
   const replyTo = useSignal<number | undefined>(undefined);
   const all = store.messages.value;
   const kinds = [...new Set(all.map((message) => message.kind))].sort();
-  const shown = inThread(all, thread.value).filter((message) => kind.value === "" || message.kind === kind.value);
+  const shown = inThread(all, thread.value).filter((message) =>
+    kind.value === "" || message.kind === kind.value
+  );
   const counters = store.counters.value;
   return (
     <>
@@ -33,7 +35,9 @@ export function MessagesPanel() {
           </select>
         </label>
         {thread.value !== undefined && (
-          <button type="button" class="small" onClick={() => (thread.value = undefined)}>Leave thread {thread.value}</button>
+          <button type="button" class="small" onClick={() => (thread.value = undefined)}>
+            Leave thread {thread.value}
+          </button>
         )}
         <span class="quiet count" role="status">
           {plural(counters?.count ?? 0, "message")}
@@ -44,7 +48,9 @@ export function MessagesPanel() {
       {shown.length === 0
         ? <Empty title={all.length === 0 ? "No messages yet." : "No message fits the filter."} />
         : <Feed messages={shown.slice(-SHOWN)} all={all} thread={thread} replyTo={replyTo} />}
-      {canWrite(room) && <Compose replyTo={replyTo.value} onSent={() => (replyTo.value = undefined)} />}
+      {canWrite(room) && (
+        <Compose replyTo={replyTo.value} onSent={() => (replyTo.value = undefined)} />
+      )}
     </>
   );
 }
@@ -118,19 +124,30 @@ function MessageItem({ message, parent, replies, onThread, onReply }: {
         <ClaimState message={message} />
         <span class="row message-actions">
           {replies > 0 && (
-            <button type="button" class="link" onClick={onThread}>{plural(replies, "reply", "replies")}</button>
+            <button type="button" class="link" onClick={onThread}>
+              {plural(replies, "reply", "replies")}
+            </button>
           )}
           {canWrite(room) && <ClaimButtons message={message} />}
-          {canWrite(room) && <button type="button" class="link" onClick={onReply} aria-label={`Reply to ${seq}`}>Reply</button>}
-          <span class="quiet num">#{seq} · <Ago at={message.ts} /></span>
+          {canWrite(room) && (
+            <button type="button" class="link" onClick={onReply} aria-label={`Reply to ${seq}`}>
+              Reply
+            </button>
+          )}
+          <span class="quiet num">
+            #{seq} · <Ago at={message.ts} />
+          </span>
         </span>
       </div>
       {reply_to !== undefined && (
         <button type="button" class="link quoted" onClick={onThread}>
-          in reply to #{reply_to}{parent && typeof parent.body === "string" ? `: ${parent.body.slice(0, 80)}` : ""}
+          in reply to #{reply_to}
+          {parent && typeof parent.body === "string" ? `: ${parent.body.slice(0, 80)}` : ""}
         </button>
       )}
-      <div class="message-body"><MessageText body={body} /></div>
+      <div class="message-body">
+        <MessageText body={body} />
+      </div>
     </li>
   );
 }
@@ -140,7 +157,13 @@ const LONG = 1_200;
 /** A body as text or as a tree; a long text is folded. */
 export function MessageText({ body }: { readonly body: Message["body"] }) {
   if (typeof body !== "string") return <Tree value={body} open={1} />;
-  if (body.length <= LONG) return <p class="text"><bdi>{body}</bdi></p>;
+  if (body.length <= LONG) {
+    return (
+      <p class="text">
+        <bdi>{body}</bdi>
+      </p>
+    );
+  }
   return <Tree value={body} />;
 }
 
@@ -174,10 +197,22 @@ function ClaimButtons({ message }: { readonly message: Message }) {
   return (
     <>
       {isOpen && (
-        <button type="button" class="link" onClick={() => void run("_claim_message", { seq: message.seq })}>Claim</button>
+        <button
+          type="button"
+          class="link"
+          onClick={() => void run("_claim_message", { seq: message.seq })}
+        >
+          Claim
+        </button>
       )}
       {message.claimed_by === self && (
-        <button type="button" class="link" onClick={() => void run("_release_message", { seq: message.seq })}>Release</button>
+        <button
+          type="button"
+          class="link"
+          onClick={() => void run("_release_message", { seq: message.seq })}
+        >
+          Release
+        </button>
       )}
       {error.value !== undefined && <Refusal error={error.value} />}
     </>

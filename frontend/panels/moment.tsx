@@ -20,14 +20,24 @@ export function Moment({ context, seq }: { readonly context: Context; readonly s
         <h3>Agents then</h3>
         {agents.length === 0 && <p class="quiet">nobody</p>}
         <ul class="plain">
-          {agents.map(([id, { value }]) => <li key={id}><Who id={id} /> <span class="quiet">{value.role}</span></li>)}
+          {agents.map(([id, { value }]) => (
+            <li key={id}>
+              <Who id={id} /> <span class="quiet">{value.role}</span>
+            </li>
+          ))}
         </ul>
       </div>
     </div>
   );
 }
 
-function Pairs({ title, pairs, seq }: { readonly title: string; readonly pairs: readonly [string, Entry][]; readonly seq: number }) {
+function Pairs(
+  { title, pairs, seq }: {
+    readonly title: string;
+    readonly pairs: readonly [string, Entry][];
+    readonly seq: number;
+  },
+) {
   return (
     <div>
       <h3>{title}</h3>
@@ -35,8 +45,14 @@ function Pairs({ title, pairs, seq }: { readonly title: string; readonly pairs: 
       <dl class="pairs-list">
         {pairs.slice(0, SHOWN).map(([name, entry]) => (
           <div key={name} class={entry._meta.seq === seq ? "touched" : ""}>
-            <dt><bdi>{name}</bdi></dt>
-            <dd><code><bdi>{preview(entry.value, 120)}</bdi></code></dd>
+            <dt>
+              <bdi>{name}</bdi>
+            </dt>
+            <dd>
+              <code>
+                <bdi>{preview(entry.value, 120)}</bdi>
+              </code>
+            </dd>
           </div>
         ))}
       </dl>

@@ -3,7 +3,15 @@ import { preview } from "../format.ts";
 import type { Cell } from "../store.ts";
 
 /** The ways to sort. */
-export const SORTS = ["key", "changed", "score", "velocity", "revision", "writer", "timer"] as const;
+export const SORTS = [
+  "key",
+  "changed",
+  "score",
+  "velocity",
+  "revision",
+  "writer",
+  "timer",
+] as const;
 /** One of them. */
 export type Sort = typeof SORTS[number];
 
@@ -13,7 +21,12 @@ export function isPrivate(scope: string): boolean {
 }
 
 /** Ids of the cells that fit, in order. */
-export function orderOf(cells: ReadonlyMap<string, Cell>, filter: string, scope: string, sort: Sort): string[] {
+export function orderOf(
+  cells: ReadonlyMap<string, Cell>,
+  filter: string,
+  scope: string,
+  sort: Sort,
+): string[] {
   const words = filter.toLowerCase().split(/\s+/).filter((word) => word !== "");
   const fitting: Cell[] = [];
   for (const cell of cells.values()) {
@@ -31,7 +44,9 @@ function fits({ scope, key, entry }: Cell, words: readonly string[]): boolean {
 }
 
 function byKey(a: Cell, b: Cell): number {
-  return a.scope === b.scope ? compareText(a.key, b.key) : rank(a.scope) - rank(b.scope) || compareText(a.scope, b.scope);
+  return a.scope === b.scope
+    ? compareText(a.key, b.key)
+    : rank(a.scope) - rank(b.scope) || compareText(a.scope, b.scope);
 }
 
 /** Shared first, then the reader's own, custom scopes, and other agents'. */
@@ -51,5 +66,6 @@ const COMPARE: Readonly<Record<Sort, (a: Cell, b: Cell) => number>> = {
   velocity: (a, b) => (b.entry._meta.velocity ?? 0) - (a.entry._meta.velocity ?? 0),
   revision: (a, b) => b.entry._meta.revision - a.entry._meta.revision,
   writer: (a, b) => compareText(a.entry._meta.writer ?? "", b.entry._meta.writer ?? ""),
-  timer: (a, b) => compareText(a.entry._meta.timer?.due_at ?? "~", b.entry._meta.timer?.due_at ?? "~"),
+  timer: (a, b) =>
+    compareText(a.entry._meta.timer?.due_at ?? "~", b.entry._meta.timer?.due_at ?? "~"),
 };

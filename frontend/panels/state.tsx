@@ -1,13 +1,13 @@
 /** State: every readable entry in a table that holds 10 000 keys, filtered, sorted and live. */
-import { useSignal } from "@preact/signals";
-import { useEffect, useMemo, useRef } from "preact/hooks";
-import { plural, preview } from "../format.ts";
+import { type Signal, useSignal } from "@preact/signals";
+import type { RefObject } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { plural, preview, short } from "../format.ts";
 import { Icon } from "../icons.tsx";
 import { Ago, Countdown, Empty, Score, Who } from "../parts.tsx";
 import { useRoom } from "../room.ts";
 import type { Cell, RoomStore } from "../store.ts";
 import { scrollFor, stretchOf } from "../window.ts";
-import { short } from "../format.ts";
 import { isPrivate, orderOf, type Sort, SORTS } from "./state-order.ts";
 
 const ROW = 30;
@@ -35,14 +35,20 @@ export function StatePanel() {
         </label>
         <label>
           <span class="label">Scope</span>
-          <select value={scope.value} onChange={(event) => (scope.value = event.currentTarget.value)}>
+          <select
+            value={scope.value}
+            onChange={(event) => (scope.value = event.currentTarget.value)}
+          >
             <option value="">all</option>
             {store.scopes.value.map((name) => <option key={name} value={name}>{name}</option>)}
           </select>
         </label>
         <label>
           <span class="label">Sort by</span>
-          <select value={sort.value} onChange={(event) => (sort.value = event.currentTarget.value as Sort)}>
+          <select
+            value={sort.value}
+            onChange={(event) => (sort.value = event.currentTarget.value as Sort)}
+          >
             {SORTS.map((name) => <option key={name} value={name}>{name}</option>)}
           </select>
         </label>
@@ -51,7 +57,9 @@ export function StatePanel() {
           {order.length !== store.cells.size && ` of ${store.cells.size.toLocaleString("en-US")}`}
         </span>
       </div>
-      {order.length === 0 ? <NoState isFiltered={store.cells.size > 0} /> : <StateTable order={order} isHeld={isHeld} />}
+      {order.length === 0
+        ? <NoState isFiltered={store.cells.size > 0} />
+        : <StateTable order={order} isHeld={isHeld} />}
     </>
   );
 }
@@ -60,15 +68,26 @@ function NoState({ isFiltered }: { readonly isFiltered: boolean }) {
   if (isFiltered) return <Empty title="No key fits the filter." />;
   return (
     <Empty title="Nothing is written yet.">
-      <p>Agents write by invoking actions. Register one with <code>_register_action</code> in the Actions panel.</p>
+      <p>
+        Agents write by invoking actions. Register one with <code>_register_action</code>{" "}
+        in the Actions panel.
+      </p>
     </Empty>
   );
 }
 
 /** Keys in order: sorted anew at most four times a second, and not at all while the reader is in it. */
-function useOrder(store: RoomStore, filter: string, scope: string, sort: Sort, isHeld: boolean): readonly string[] {
+function useOrder(
+  store: RoomStore,
+  filter: string,
+  scope: string,
+  sort: Sort,
+  isHeld: boolean,
+): readonly string[] {
   const version = store.stateVersion.value;
-  const kept = useRef<{ order: readonly string[]; at: number; by: string; version: number } | undefined>(undefined);
+  const kept = useRef<
+    { order: readonly string[]; at: number; by: string; version: number } | undefined
+  >(undefined);
   const by = `${filter}\u0000${scope}\u0000${sort}`;
   const tick = useSignal(0);
   const known = kept.current;
@@ -85,14 +104,61 @@ function useOrder(store: RoomStore, filter: string, scope: string, sort: Sort, i
     kept.current = { order, at: performance.now(), by, version };
     return order;
   }
-  return known.order.some((id) => !store.cells.has(id)) ? known.order.filter((id) => store.cells.has(id)) : known.order;
+  return known.order.some((id) => !store.cells.has(id))
+    ? known.order.filter((id) => store.cells.has(id))
+    : known.order;
 }
 
-function StateTable({ order, isHeld }: { readonly order: readonly string[]; readonly isHeld: { value: boolean } }) {
-  const { store, opened } = useRoom();
+function StateTable(
+  { order, isHeld }: { readonly order: readonly string[]; readonly isHeld: { value: boolean } },
+) {
+  const { opened } = useRoom();
   const box = useRef<HTMLDivElement>(null);
-  const view = useSignal({ top: 0, height: 600 });
+  const view = useScroll(box);
   const focused = useSignal(0);
+  const at = Math.min(focused.value, order.length - 1);
+  const move = (index: number): void => {
+    const target = Math.max(0, Math.min(order.length - 1, index));
+    focused.value = target;
+    const scroll = scrollFor(target, ROW, view.top, view.height, ROW);
+    if (scroll !== undefined) box.current!.scrollTop = scroll;
+    requestAnimationFrame(() => requestAnimationFrame(() => focusRow(box.current, target)));
+  };
+  const onKeyDown = (event: KeyboardEvent): void => {
+    const target = targetOf(event.key, at, order.length, Math.floor(view.height / ROW) - 1);
+    if (target !== undefined) {
+      event.preventDefault();
+      move(target);
+    } else if (event.key === "Enter" && event.target instanceof HTMLTableRowElement) {
+      opened.value = order[at];
+    }
+  };
+  return (
+    <div
+      class="grid-box"
+      ref={box}
+      onKeyDown={onKeyDown}
+      onPointerEnter={() => (isHeld.value = true)}
+      onPointerLeave={() => (isHeld.value = box.current!.contains(document.activeElement))}
+      onFocusIn={() => (isHeld.value = true)}
+      onFocusOut={() => (isHeld.value = box.current!.matches(":hover"))}
+    >
+      <table class="grid" aria-label="Entries" aria-rowcount={order.length + 1}>
+        <TableHead />
+        <TableBody order={order} view={view} focused={focused} />
+      </table>
+    </div>
+  );
+}
+
+interface Scroll {
+  readonly top: number;
+  readonly height: number;
+}
+
+/** Where a box is scrolled to, and how high it is. */
+function useScroll(box: RefObject<HTMLDivElement | null>): Scroll {
+  const view = useSignal<Scroll>({ top: 0, height: 600 });
   useEffect(() => {
     const element = box.current!;
     const measure = (): void => {
@@ -106,72 +172,60 @@ function StateTable({ order, isHeld }: { readonly order: readonly string[]; read
       element.removeEventListener("scroll", measure);
     };
   }, []);
-  const at = Math.min(focused.value, order.length - 1);
-  const { first, last, before, after } = stretchOf(order.length, ROW, view.value.top, view.value.height);
-  const move = (index: number): void => {
-    const target = Math.max(0, Math.min(order.length - 1, index));
-    focused.value = target;
-    const scroll = scrollFor(target, ROW, view.value.top, view.value.height, ROW);
-    if (scroll !== undefined) box.current!.scrollTop = scroll;
-    requestAnimationFrame(() => requestAnimationFrame(() => focusRow(box.current, target)));
-  };
-  const onKeyDown = (event: KeyboardEvent): void => {
-    const target = targetOf(event.key, at, order.length, Math.floor(view.value.height / ROW) - 1);
-    if (target !== undefined) {
-      event.preventDefault();
-      move(target);
-    } else if (event.key === "Enter" && event.target instanceof HTMLTableRowElement) {
-      opened.value = order[at];
-    }
-  };
-  const rows = useMemo(() => order.slice(first, last), [order, first, last]);
-  void store.stateVersion.value;
+  return view.value;
+}
+
+function TableHead() {
   return (
-    <div
-      class="grid-box"
-      ref={box}
-      onKeyDown={onKeyDown}
-      onPointerEnter={() => (isHeld.value = true)}
-      onPointerLeave={() => (isHeld.value = box.current!.contains(document.activeElement))}
-      onFocusIn={() => (isHeld.value = true)}
-      onFocusOut={() => (isHeld.value = box.current!.matches(":hover"))}
-    >
-      <table class="grid" aria-label="Entries" aria-rowcount={order.length + 1}>
-        <thead>
-          <tr aria-rowindex={1}>
-            <th scope="col" class="c-scope">Scope</th>
-            <th scope="col" class="c-key">Key</th>
-            <th scope="col">Value</th>
-            <th scope="col" class="c-score">Score</th>
-            <th scope="col" class="c-velocity num">Velocity</th>
-            <th scope="col" class="c-rev num">Rev</th>
-            <th scope="col" class="c-by">By</th>
-            <th scope="col" class="c-ago num">Changed</th>
-          </tr>
-        </thead>
-        <tbody>
-          {before > 0 && <tr class="gap" aria-hidden="true"><td colSpan={8} style={{ height: `${before}px` }} /></tr>}
-          {rows.map((id, i) => {
-            const cell = store.cells.get(id);
-            if (!cell) return null;
-            const index = first + i;
-            return (
-              <Row
-                key={id}
-                cell={cell}
-                index={index}
-                isCurrent={index === at}
-                onOpen={() => {
-                  focused.value = index;
-                  opened.value = id;
-                }}
-              />
-            );
-          })}
-          {after > 0 && <tr class="gap" aria-hidden="true"><td colSpan={8} style={{ height: `${after}px` }} /></tr>}
-        </tbody>
-      </table>
-    </div>
+    <thead>
+      <tr aria-rowindex={1}>
+        <th scope="col" class="c-scope">Scope</th>
+        <th scope="col" class="c-key">Key</th>
+        <th scope="col">Value</th>
+        <th scope="col" class="c-score">Score</th>
+        <th scope="col" class="c-velocity num">Velocity</th>
+        <th scope="col" class="c-rev num">Rev</th>
+        <th scope="col" class="c-by">By</th>
+        <th scope="col" class="c-ago num">Changed</th>
+      </tr>
+    </thead>
+  );
+}
+
+/** The rows on the screen, and the space of the others. */
+function TableBody({ order, view, focused }: {
+  readonly order: readonly string[];
+  readonly view: Scroll;
+  readonly focused: Signal<number>;
+}) {
+  const { store, opened } = useRoom();
+  void store.stateVersion.value;
+  const { first, last, before, after } = stretchOf(order.length, ROW, view.top, view.height);
+  const at = Math.min(focused.value, order.length - 1);
+  return (
+    <tbody>
+      <Gap height={before} />
+      {order.slice(first, last).map((id, i) => {
+        const cell = store.cells.get(id);
+        if (!cell) return null;
+        const index = first + i;
+        const open = (): void => {
+          focused.value = index;
+          opened.value = id;
+        };
+        return <Row key={id} cell={cell} index={index} isCurrent={index === at} onOpen={open} />;
+      })}
+      <Gap height={after} />
+    </tbody>
+  );
+}
+
+function Gap({ height }: { readonly height: number }) {
+  if (height === 0) return null;
+  return (
+    <tr class="gap" aria-hidden="true">
+      <td colSpan={8} style={{ height: `${height}px` }} />
+    </tr>
   );
 }
 
@@ -220,18 +274,28 @@ function Row({ cell, index, isCurrent, onOpen }: {
         {isPrivate(scope) && <span class="sr">private</span>}
         <bdi>{scope}</bdi>
       </td>
-      <td class="c-key"><bdi title={key}>{key}</bdi></td>
+      <td class="c-key">
+        <bdi title={key}>{key}</bdi>
+      </td>
       <td class={`c-value${isRecent ? " flash" : ""}`} key={isRecent ? `${_meta.seq}` : "still"}>
         <span class="cell">
-          <code><bdi>{preview(value)}</bdi></code>
+          <code>
+            <bdi>{preview(value)}</bdi>
+          </code>
           {_meta.timer && <Countdown timer={_meta.timer} />}
         </span>
       </td>
-      <td class="c-score"><Score value={_meta.score} /></td>
+      <td class="c-score">
+        <Score value={_meta.score} />
+      </td>
       <td class="c-velocity num">{_meta.velocity === undefined ? "" : short(_meta.velocity)}</td>
       <td class="c-rev num">{_meta.revision}</td>
-      <td class="c-by"><Who id={_meta.writer ?? ""} /> <span class="quiet via">{_meta.via}</span></td>
-      <td class="c-ago num"><Ago at={_meta.updated_at} /></td>
+      <td class="c-by">
+        <Who id={_meta.writer ?? ""} /> <span class="quiet via">{_meta.via}</span>
+      </td>
+      <td class="c-ago num">
+        <Ago at={_meta.updated_at} />
+      </td>
     </tr>
   );
 }

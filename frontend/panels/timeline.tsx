@@ -38,20 +38,42 @@ export function TimelinePanel() {
         onInput={(event) => (at.value = Number(event.currentTarget.value))}
       />
       <div class="scrubber">
-        <IconButton icon="back" label="One record back" onClick={() => (at.value = Math.max(1, seq - 1))} />
-        <IconButton icon={play.isOn ? "pause" : "play"} label={play.isOn ? "Pause" : "Play"} onClick={play.toggle} />
-        <IconButton icon="next" label="One record on" onClick={() => (at.value = Math.min(head, seq + 1))} />
+        <IconButton
+          icon="back"
+          label="One record back"
+          onClick={() => (at.value = Math.max(1, seq - 1))}
+        />
+        <IconButton
+          icon={play.isOn ? "pause" : "play"}
+          label={play.isOn ? "Pause" : "Play"}
+          onClick={play.toggle}
+        />
+        <IconButton
+          icon="next"
+          label="One record on"
+          onClick={() => (at.value = Math.min(head, seq + 1))}
+        />
         <label>
           <span class="sr">Speed</span>
-          <select value={play.speed} onChange={(event) => play.setSpeed(Number(event.currentTarget.value))}>
+          <select
+            value={play.speed}
+            onChange={(event) => play.setSpeed(Number(event.currentTarget.value))}
+          >
             {SPEEDS.map((speed) => <option key={speed} value={speed}>{speed}×</option>)}
           </select>
         </label>
         {isAdmin(room) && (
-          <IconButton icon="fork" label="Fork from here" showLabel onClick={() => (isForking.value = true)} />
+          <IconButton
+            icon="fork"
+            label="Fork from here"
+            showLabel
+            onClick={() => (isForking.value = true)}
+          />
         )}
         {at.value !== undefined && (
-          <button type="button" class="link" onClick={() => (at.value = undefined)}>Back to now</button>
+          <button type="button" class="link" onClick={() => (at.value = undefined)}>
+            Back to now
+          </button>
         )}
         <output class="num">{seq} of {head}</output>
       </div>
@@ -75,7 +97,10 @@ function useRecords(): readonly LogRecord[] {
       const found: LogRecord[] = [];
       let after = Math.max(0, first - 1 - PAGES * 500);
       for (let i = 0; i < PAGES && after < first - 1 && !isGone; i++) {
-        const page = await api.getPlain<{ records: LogRecord[]; next_after?: number }>("/log", { after, limit: 500 });
+        const page = await api.getPlain<{ records: LogRecord[]; next_after?: number }>("/log", {
+          after,
+          limit: 500,
+        });
         found.push(...page.records.filter((record) => record.seq < first));
         if (page.next_after === undefined) break;
         after = page.next_after;
@@ -106,14 +131,20 @@ function usePlay(seq: number, head: number, go: (seq: number) => void) {
     if (!isOn.value && seq >= head) go(1);
     isOn.value = !isOn.value;
   };
-  return { isOn: isOn.value, speed: speed.value, toggle, setSpeed: (value: number) => (speed.value = value) };
+  return {
+    isOn: isOn.value,
+    speed: speed.value,
+    toggle,
+    setSpeed: (value: number) => (speed.value = value),
+  };
 }
 
 function RecordLine({ record }: { readonly record: LogRecord | undefined }) {
   if (!record) return null;
   return (
     <p class="record-line">
-      <span class="quiet">{instant(record.ts)}</span> <Who id={record.agent} /> <strong>{record.action ?? record.kind}</strong>
+      <span class="quiet">{instant(record.ts)}</span> <Who id={record.agent} />{" "}
+      <strong>{record.action ?? record.kind}</strong>
       <WritesInBrief writes={record.writes ?? []} />
     </p>
   );
@@ -126,7 +157,13 @@ function Replay({ seq }: { readonly seq: number }) {
   const [error, setError] = useState<unknown>();
   useEffect(() => {
     const stop = new AbortController();
-    const query = { elision: "none", focus_threshold: 0, elide_threshold: 0, depth: "full", messages_limit: 20 };
+    const query = {
+      elision: "none",
+      focus_threshold: 0,
+      elide_threshold: 0,
+      depth: "full",
+      messages_limit: 20,
+    };
     const timer = setTimeout(() => {
       api.get<Context>(`/replay/${seq}`, query, stop.signal).then((found) => {
         setContext({ seq, context: found });
@@ -143,10 +180,23 @@ function Replay({ seq }: { readonly seq: number }) {
   if (error !== undefined) return <Refusal error={error} />;
   if (!context) return <p class="quiet">Reading the past…</p>;
   return (
-    <section aria-label="The room then" data-seq={context.seq} class={context.seq === seq ? "" : "stale"}>
+    <section
+      aria-label="The room then"
+      data-seq={context.seq}
+      class={context.seq === seq ? "" : "stale"}
+    >
       <h2 class="group-title">
         After record {context.seq}
-        <span class="quiet">{" "}{plural(Object.values(context.context.state).reduce((n, keys) => n + Object.keys(keys).length, 0), "key")}</span>
+        <span class="quiet">
+          {" "}
+          {plural(
+            Object.values(context.context.state).reduce(
+              (n, keys) => n + Object.keys(keys).length,
+              0,
+            ),
+            "key",
+          )}
+        </span>
       </h2>
       <Moment context={context.context} seq={context.seq} />
     </section>

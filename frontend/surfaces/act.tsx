@@ -62,7 +62,8 @@ export function ActionBar(props: ActProps) {
               aria-disabled={!action.value.available}
               title={action.value.description ?? id}
               {...(takesParams ? { "aria-expanded": open.value === id } : {})}
-              onClick={() => takesParams ? (open.value = open.value === id ? undefined : id) : void run(id)}
+              onClick={() =>
+                takesParams ? (open.value = open.value === id ? undefined : id) : void run(id)}
             >
               {id}
             </button>
@@ -85,7 +86,9 @@ export function ActionChoice(props: ActProps) {
     <div class="choices">
       {actions.map(([id, action]) => (
         <div key={id} class="choice" role="group" aria-label={id}>
-          <p class="row"><strong>{action.value.description ?? id}</strong> <Availability action={action} /></p>
+          <p class="row">
+            <strong>{action.value.description ?? id}</strong> <Availability action={action} />
+          </p>
           <div class="row">
             {optionsOf(action, props.config).map(({ label, params }) => (
               <button
@@ -107,14 +110,21 @@ export function ActionChoice(props: ActProps) {
 }
 
 /** One button per option of the parameter that has some; else one for the action itself. Pure. */
-export function optionsOf(action: Action, config: JsonObject): { readonly label: string; readonly params: JsonObject }[] {
+export function optionsOf(
+  action: Action,
+  config: JsonObject,
+): { readonly label: string; readonly params: JsonObject }[] {
   const params = Object.entries(action.value.params ?? {});
   const named = params.find(([name]) => name === config["param"]);
-  const [name, spec] = named ?? params.find(([, param]) => param.enum || param.type === "boolean") ?? [];
+  const [name, spec] = named ??
+    params.find(([, param]) => param.enum || param.type === "boolean") ?? [];
   const given = Array.isArray(config["options"]) ? config["options"] : undefined;
   const options = given ?? spec?.enum ?? (spec?.type === "boolean" ? [true, false] : undefined);
   if (name === undefined || !options) return [{ label: "", params: {} }];
-  return options.map((option) => ({ label: typeof option === "string" ? option : JSON.stringify(option), params: { [name]: option } }));
+  return options.map((option) => ({
+    label: typeof option === "string" ? option : JSON.stringify(option),
+    params: { [name]: option },
+  }));
 }
 
 /** The form of one action. */
@@ -128,7 +138,14 @@ export function ActionSurface(props: ActProps) {
     <>
       {!action.value.available && <ShutGate action={action.value} />}
       {canWrite(room)
-        ? <ActionForm id={id} action={action} label={typeof props.config["submit"] === "string" ? props.config["submit"] : id} rehearse={false} />
+        ? (
+          <ActionForm
+            id={id}
+            action={action}
+            label={typeof props.config["submit"] === "string" ? props.config["submit"] : id}
+            rehearse={false}
+          />
+        )
         : <p class="quiet">This link reads only.</p>}
     </>
   );

@@ -15,7 +15,9 @@ export function FeedSurface({ config }: { readonly config: JsonObject }) {
   const room = useRoom();
   const kinds = textsOf(config["kinds"] ?? config["kind"]);
   const max = typeof config["max_rows"] === "number" ? config["max_rows"] : FEED_SHOWN;
-  const messages = room.store.messages.value.filter((message) => kinds.length === 0 || kinds.includes(message.kind)).slice(-max);
+  const messages = room.store.messages.value.filter((message) =>
+    kinds.length === 0 || kinds.includes(message.kind)
+  ).slice(-max);
   return (
     <>
       {messages.length === 0 && <p class="quiet">No messages yet.</p>}
@@ -23,14 +25,19 @@ export function FeedSurface({ config }: { readonly config: JsonObject }) {
         {messages.map((message) => (
           <li key={message.seq}>
             <span class="message-head">
-              <Who id={message.from} /> {message.kind !== "chat" && kinds.length !== 1 && <Tag>{message.kind}</Tag>}
-              <span class="quiet seq"><Ago at={message.ts} /></span>
+              <Who id={message.from} />{" "}
+              {message.kind !== "chat" && kinds.length !== 1 && <Tag>{message.kind}</Tag>}
+              <span class="quiet seq">
+                <Ago at={message.ts} />
+              </span>
             </span>
             <MessageText body={message.body} />
           </li>
         ))}
       </ol>
-      {config["compose"] === true && canWrite(room) && <Compose kinds={kinds.length > 0 ? kinds : ["chat"]} />}
+      {config["compose"] === true && canWrite(room) && (
+        <Compose kinds={kinds.length > 0 ? kinds : ["chat"]} />
+      )}
     </>
   );
 }
@@ -40,7 +47,9 @@ export function Watch({ value, config }: { readonly value: Json; readonly config
   const { store, opened } = useRoom();
   void store.stateVersion.value;
   const given = config["keys"] ?? value;
-  const keys = (Array.isArray(given) ? given : []).map(placeOf).filter((place) => place !== undefined);
+  const keys = (Array.isArray(given) ? given : []).map(placeOf).filter((place) =>
+    place !== undefined
+  );
   return (
     <table class="plain-table pairs">
       <tbody>
@@ -48,17 +57,32 @@ export function Watch({ value, config }: { readonly value: Json; readonly config
           const id = cellId(scope, key);
           const cell = store.cells.get(id);
           const entry = cell?.entry;
-          const isRecent = cell !== undefined && cell.changedAt > 0 && performance.now() - cell.changedAt < 1_500;
+          const isRecent = cell !== undefined && cell.changedAt > 0 &&
+            performance.now() - cell.changedAt < 1_500;
           return (
             <tr key={id}>
               <th scope="row">
-                <button type="button" class="link" onClick={() => (opened.value = id)}><bdi>{scope === "_shared" ? key : `${scope}.${key}`}</bdi></button>
+                <button type="button" class="link" onClick={() => (opened.value = id)}>
+                  <bdi>{scope === "_shared" ? key : `${scope}.${key}`}</bdi>
+                </button>
               </th>
               <td>
-                {entry ? <code key={entry._meta.seq} class={isRecent ? "flash" : ""}><bdi>{preview(entry.value, 80)}</bdi></code> : <span class="quiet">not there</span>}
+                {entry
+                  ? (
+                    <code key={entry._meta.seq} class={isRecent ? "flash" : ""}>
+                      <bdi>{preview(entry.value, 80)}</bdi>
+                    </code>
+                  )
+                  : <span class="quiet">not there</span>}
                 {entry?._meta.timer && <Countdown timer={entry._meta.timer} />}
               </td>
-              <td class="quiet num">{entry && <><Who id={entry._meta.writer ?? ""} /> <Ago at={entry._meta.updated_at} /></>}</td>
+              <td class="quiet num">
+                {entry && (
+                  <>
+                    <Who id={entry._meta.writer ?? ""} /> <Ago at={entry._meta.updated_at} />
+                  </>
+                )}
+              </td>
             </tr>
           );
         })}
@@ -76,5 +100,7 @@ export function placeOf(item: Json): [scope: string, key: string] | undefined {
     return dot > 0 ? [scope, path.slice(dot + 1)] : ["_shared", path];
   }
   if (item === null || typeof item !== "object" || Array.isArray(item)) return undefined;
-  return typeof item["key"] === "string" ? [String(item["scope"] ?? "_shared"), item["key"]] : undefined;
+  return typeof item["key"] === "string"
+    ? [String(item["scope"] ?? "_shared"), item["key"]]
+    : undefined;
 }

@@ -36,7 +36,9 @@ const LONG_TEXT = 120;
 export function inferType(value: Json): SurfaceType {
   if (value === null || typeof value === "number" || typeof value === "boolean") return "metric";
   if (typeof value === "string") {
-    return value.length > LONG_TEXT || value.includes("\n") || MARKDOWN.test(value) ? "markdown" : "metric";
+    return value.length > LONG_TEXT || value.includes("\n") || MARKDOWN.test(value)
+      ? "markdown"
+      : "metric";
   }
   if (Array.isArray(value)) return isTabular(value) ? "array-table" : "json";
   const leaves = Object.values(value);
@@ -52,18 +54,39 @@ function isTabular(list: readonly Json[]): boolean {
   const head = list.slice(0, 5);
   if (head.length === 0) return false;
   if (head.every(isScalar)) return true;
-  if (!head.every((item) => item !== null && typeof item === "object" && !Array.isArray(item))) return false;
+  if (!head.every((item) => item !== null && typeof item === "object" && !Array.isArray(item))) {
+    return false;
+  }
   const names = head.map((item) => new Set(Object.keys(item as JsonObject)));
   const first = names[0]!;
-  return names.every((other) => [...other].filter((name) => !first.has(name)).length + [...first].filter((name) => !other.has(name)).length <= 1);
+  return names.every((other) =>
+    [...other].filter((name) => !first.has(name)).length +
+        [...first].filter((name) => !other.has(name)).length <= 1
+  );
 }
 
 /** The surface of a configuration: a view's `render`, or one inside a section. */
-export function surfaceOf(id: string, config: JsonObject, value: Json, view: string | undefined): Surface {
+export function surfaceOf(
+  id: string,
+  config: JsonObject,
+  value: Json,
+  view: string | undefined,
+): Surface {
   const named = config["type"];
   const type = SURFACE_TYPES.find((known) => known === named) ?? inferType(value);
   const label = config["label"] ?? config["title"];
   return { id, type, label: typeof label === "string" ? label : id, config, view };
+}
+
+/** The surfaces inside a section. Pure. */
+export function innerSurfaces(list: readonly unknown[], owner: string): Surface[] {
+  return list.filter((item): item is JsonObject =>
+    item !== null && typeof item === "object" && !Array.isArray(item)
+  )
+    .map((config, i) => {
+      const id = typeof config["id"] === "string" ? config["id"] : `${owner}-${i}`;
+      return surfaceOf(id, config, null, undefined);
+    });
 }
 
 /** Surfaces that belong together. */
@@ -73,7 +96,9 @@ export interface Group {
 }
 
 /** The declared surfaces in their order and groups; without any, what the views suggest. */
-export function groupsOf(views: ReadonlyMap<string, View>): { readonly groups: readonly Group[]; readonly isInferred: boolean } {
+export function groupsOf(
+  views: ReadonlyMap<string, View>,
+): { readonly groups: readonly Group[]; readonly isInferred: boolean } {
   const all = [...views].filter(([, view]) => !view.system);
   const declared = all.filter(([, view]) => view.render);
   const isInferred = declared.length === 0;
@@ -116,7 +141,11 @@ export function columnsOf(rows: readonly Json[], given: Json | undefined): Colum
   }
   const names = new Set<string>();
   for (const row of rows.slice(0, 20)) {
-    if (row !== null && typeof row === "object" && !Array.isArray(row)) for (const name of Object.keys(row)) names.add(name);
+    if (row !== null && typeof row === "object" && !Array.isArray(row)) {
+      for (const name of Object.keys(row)) {
+        names.add(name);
+      }
+    }
   }
   return [...names].slice(0, 12).map((key) => ({ key, label: key }));
 }

@@ -11,7 +11,18 @@ interface Sample {
 }
 
 const SAMPLES_SHOWN = 120;
-const TONES: ReadonlySet<string> = new Set(["good", "warn", "bad", "info", "green", "amber", "yellow", "orange", "red", "blue"]);
+const TONES: ReadonlySet<string> = new Set([
+  "good",
+  "warn",
+  "bad",
+  "info",
+  "green",
+  "amber",
+  "yellow",
+  "orange",
+  "red",
+  "blue",
+]);
 
 /** A value and, for numbers, where it has been. */
 export function Metric({ value, config, view }: {
@@ -25,7 +36,13 @@ export function Metric({ value, config, view }: {
   return (
     <>
       <p class={`metric-value ${tone}${isLong ? " long" : ""}`}>
-        <bdi>{typeof value === "number" ? number(value) : typeof value === "string" ? value.slice(0, 400) : preview(value)}</bdi>
+        <bdi>
+          {typeof value === "number"
+            ? number(value)
+            : typeof value === "string"
+            ? value.slice(0, 400)
+            : preview(value)}
+        </bdi>
         {typeof unit === "string" && <span class="unit">{unit}</span>}
       </p>
       {typeof value === "number" && view !== undefined && <Past view={view} value={value} />}
@@ -39,14 +56,22 @@ function Past({ view, value }: { readonly view: string; readonly value: number }
   const [samples, setSamples] = useState<readonly Sample[]>([]);
   useEffect(() => {
     const path = `/samples/${encodeURIComponent(view)}`;
-    api.get<{ samples: Sample[] }>(path).then((reply) => setSamples((now) => [...reply.samples, ...now]), () => undefined);
+    api.get<{ samples: Sample[] }>(path).then(
+      (reply) => setSamples((now) => [...reply.samples, ...now]),
+      () => undefined,
+    );
   }, [view]);
   useEffect(() => {
     const seq = store.seq.peek();
     setSamples((now) => now.at(-1)?.value === value ? now : [...now, { seq, value }].slice(-1_000));
   }, [value]);
   const numbers = samples.map((sample) => sample.value).filter((item) => typeof item === "number");
-  return numbers.length < 2 ? null : <Sparkline values={numbers.slice(-SAMPLES_SHOWN)} label={`${view}, its last ${numbers.length} values`} />;
+  return numbers.length < 2 ? null : (
+    <Sparkline
+      values={numbers.slice(-SAMPLES_SHOWN)}
+      label={`${view}, its last ${numbers.length} values`}
+    />
+  );
 }
 
 const WIDTH = 160, HEIGHT = 32;
@@ -62,11 +87,19 @@ export function linePoints(values: readonly number[], width: number, height: num
 }
 
 /** A line without axes; its words say the range. */
-export function Sparkline({ values, label }: { readonly values: readonly number[]; readonly label: string }) {
+export function Sparkline(
+  { values, label }: { readonly values: readonly number[]; readonly label: string },
+) {
   const words = `${label}: from ${number(Math.min(...values))} to ${number(Math.max(...values))}`;
   const points = linePoints(values, WIDTH, HEIGHT);
   return (
-    <svg class="sparkline" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" role="img" aria-label={words}>
+    <svg
+      class="sparkline"
+      viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
+      preserveAspectRatio="none"
+      role="img"
+      aria-label={words}
+    >
       <polygon class="area" points={`0,${HEIGHT} ${points} ${WIDTH},${HEIGHT}`} />
       <polyline points={points} />
     </svg>

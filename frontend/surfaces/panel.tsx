@@ -2,7 +2,7 @@
 import type { JsonObject } from "../model.ts";
 import { Empty } from "../parts.tsx";
 import { useRoom } from "../room.ts";
-import { type Group, groupsOf, type Surface, surfaceOf } from "./infer.ts";
+import { type Group, groupsOf, innerSurfaces, type Surface } from "./infer.ts";
 import { SurfaceCard } from "./surface.tsx";
 
 /** The panel. */
@@ -25,9 +25,14 @@ export function SurfacesPanel() {
     <div class="scroll surfaces">
       {board?.title && <h2 class="board-title">{board.title}</h2>}
       {board?.subtitle && <p class="quiet">{board.subtitle}</p>}
-      {isInferred && !board && <p class="quiet">No view says how it wants to be shown; this is what their values suggest.</p>}
+      {isInferred && !board && (
+        <p class="quiet">
+          No view says how it wants to be shown; this is what their values suggest.
+        </p>
+      )}
       {board && <SurfaceGroup group={{ name: "", surfaces: board.surfaces }} />}
-      {(!isInferred || !board) && groups.map((group) => <SurfaceGroup key={group.name} group={group} />)}
+      {(!isInferred || !board) &&
+        groups.map((group) => <SurfaceGroup key={group.name} group={group} />)}
     </div>
   );
 }
@@ -47,21 +52,14 @@ function useBoard(): { title: string; subtitle: string; surfaces: readonly Surfa
   };
 }
 
-/** The surfaces inside a section. */
-export function innerSurfaces(list: readonly unknown[], owner: string): Surface[] {
-  return list.filter((item): item is JsonObject => item !== null && typeof item === "object" && !Array.isArray(item))
-    .map((config, i) => {
-      const id = typeof config["id"] === "string" ? config["id"] : `${owner}-${i}`;
-      return surfaceOf(id, config, null, undefined);
-    });
-}
-
 function SurfaceGroup({ group }: { readonly group: Group }) {
   return (
     <section {...(group.name === "" ? {} : { "aria-label": group.name })}>
       {group.name !== "" && <h2 class="group-title">{group.name}</h2>}
       <div class="surface-grid">
-        {group.surfaces.map((surface) => <SurfaceCard key={surface.id} surface={surface} />)}
+        {group.surfaces.map((surface) => (
+          <SurfaceCard key={surface.id} level={group.name === "" ? 2 : 3} surface={surface} />
+        ))}
       </div>
     </section>
   );

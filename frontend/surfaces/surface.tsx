@@ -6,26 +6,48 @@ import { useRoom } from "../room.ts";
 import { Tree } from "../tree.tsx";
 import { ActionBar, ActionChoice, ActionSurface } from "./act.tsx";
 import { FeedSurface, Watch } from "./follow.tsx";
-import { inferType, type Surface, type SurfaceType } from "./infer.ts";
+import { inferType, innerSurfaces, type Surface, type SurfaceType } from "./infer.ts";
 import { Metric } from "./metric.tsx";
-import { innerSurfaces } from "./panel.tsx";
 import { ArrayTable, PairTable, ViewGrid } from "./tables.tsx";
 import { MarkdownText } from "./text.tsx";
 
-const WIDE: ReadonlySet<SurfaceType> = new Set(["markdown", "feed", "array-table", "view-grid", "section", "json", "action-form", "watch"]);
+const WIDE: ReadonlySet<SurfaceType> = new Set([
+  "markdown",
+  "feed",
+  "array-table",
+  "view-grid",
+  "section",
+  "json",
+  "action-form",
+  "watch",
+]);
 
 /** A surface in its card. One whose `enabled` does not hold is not there. */
-export function SurfaceCard({ surface }: { readonly surface: Surface }) {
+export function SurfaceCard(
+  { surface, level = 3 }: { readonly surface: Surface; readonly level?: 2 | 3 | 4 },
+) {
   const { store } = useRoom();
   const isThere = useTruth(surface.view === undefined ? surface.config["enabled"] : undefined);
   if (!isThere) return null;
   const source = sourceOf(surface, store.views.value);
   const error = source?._meta.error;
   const type = surface.type;
+  const Heading = `h${level}` as "h3";
   return (
-    <section class={`card surface type-${type}${WIDE.has(type) ? " span" : ""}`} aria-label={surface.label}>
-      <h3 class="surface-label"><bdi>{surface.label}</bdi></h3>
-      {error ? <p><Tag tone="bad">{error.code}</Tag> {error.message}</p> : <SurfaceBody surface={surface} value={source?.value ?? null} />}
+    <section
+      class={`card surface type-${type}${WIDE.has(type) ? " span" : ""}`}
+      aria-label={surface.label}
+    >
+      <Heading class="surface-label">
+        <bdi>{surface.label}</bdi>
+      </Heading>
+      {error
+        ? (
+          <p>
+            <Tag tone="bad">{error.code}</Tag> {error.message}
+          </p>
+        )
+        : <SurfaceBody surface={surface} value={source?.value ?? null} level={level} />}
     </section>
   );
 }
@@ -36,15 +58,27 @@ function sourceOf(surface: Surface, views: ReadonlyMap<string, View>): View | un
   return views.get(typeof named === "string" ? named : surface.view ?? "");
 }
 
-function SurfaceBody({ surface, value }: { readonly surface: Surface; readonly value: Json }) {
+function SurfaceBody({ surface, value, level }: {
+  readonly surface: Surface;
+  readonly value: Json;
+  readonly level: number;
+}) {
   const { config } = surface;
   const named = config["view"];
-  const type = config["type"] === undefined && typeof named === "string" ? inferType(value) : surface.type;
+  const type = config["type"] === undefined && typeof named === "string"
+    ? inferType(value)
+    : surface.type;
   switch (type) {
     case "metric":
-      return <Metric value={value} config={config} view={typeof named === "string" ? named : surface.view} />;
+      return (
+        <Metric
+          value={value}
+          config={config}
+          view={typeof named === "string" ? named : surface.view}
+        />
+      );
     case "markdown":
-      return <MarkdownText value={value} />;
+      return <MarkdownText value={value} level={level + 1} />;
     case "feed":
       return <FeedSurface config={config} />;
     case "view-table":
@@ -73,7 +107,12 @@ function Section({ surface, value }: { readonly surface: Surface; readonly value
   const list = Array.isArray(given) ? given : Array.isArray(value) ? value : [];
   return (
     <div class="surface-grid inner">
-      {innerSurfaces(list, surface.id).map((inner) => <SurfaceCard key={inner.id} surface={inner} />)}
+      {innerSurfaces(list, surface.id).map((inner) => (
+        <SurfaceCard
+          key={inner.id}
+          surface={inner}
+        />
+      ))}
     </div>
   );
 }
@@ -86,7 +125,10 @@ function useTruth(expr: Json | undefined): boolean {
   useEffect(() => {
     if (typeof expr !== "string") return setHolds(expr === undefined || expr === true);
     const timer = setTimeout(() => {
-      api.post<{ value: Json }>("/eval", { expr } as JsonObject).then((reply) => setHolds(reply.value === true), () => setHolds(false));
+      api.post<{ value: Json }>("/eval", { expr } as JsonObject).then(
+        (reply) => setHolds(reply.value === true),
+        () => setHolds(false),
+      );
     }, 100);
     return () => clearTimeout(timer);
   }, [expr, seq]);

@@ -7,7 +7,7 @@ type MarkdownModule = typeof import("../markdown.tsx");
 let loaded: MarkdownModule | undefined;
 
 /** A text as Markdown; anything else as it is. */
-export function MarkdownText({ value }: { readonly value: Json }) {
+export function MarkdownText({ value, level }: { readonly value: Json; readonly level: number }) {
   const [module, setModule] = useState<MarkdownModule | undefined>(loaded);
   useEffect(() => {
     if (loaded) return;
@@ -17,6 +17,16 @@ export function MarkdownText({ value }: { readonly value: Json }) {
     }, () => undefined);
   }, []);
   if (typeof value !== "string") return <Tree value={value} open={2} />;
-  if (!module) return <p class="text"><bdi>{value.slice(0, 2_000)}</bdi></p>;
-  return <div class="prose"><module.Markdown text={value} options={{ level: 4 }} /></div>;
+  if (!module) {
+    return (
+      <p class="text">
+        <bdi>{value.slice(0, 2_000)}</bdi>
+      </p>
+    );
+  }
+  return (
+    <div class="prose">
+      <module.Markdown text={value} options={{ level, effort: module.EFFORT }} />
+    </div>
+  );
 }

@@ -41,7 +41,10 @@ function styleFiles(files: Readonly<Record<string, { type: string; body: string 
     paths[name] = `${PREFIX}${sha256(file.body).slice(0, 12)}/${name}`;
     served.set(paths[name], file);
   }
-  return { served, path: (name: "dashboard.css" | "pages.css" | "icon.svg"): string => paths[name] ?? "" };
+  return {
+    served,
+    path: (name: "dashboard.css" | "pages.css" | "icon.svg"): string => paths[name] ?? "",
+  };
 }
 
 /** The scripts, made once. Throws when they can be neither read nor bundled. */
@@ -66,7 +69,9 @@ async function loadScripts(): Promise<Scripts> {
 
 /** Bundles the sources. Throws when this runtime cannot. */
 export async function bundle(): Promise<ReadonlyMap<string, string>> {
-  if (typeof Deno.bundle !== "function") throw new Error("this runtime has no bundler; run `deno task build` elsewhere");
+  if (typeof Deno.bundle !== "function") {
+    throw new Error("this runtime has no bundler; run `deno task build` elsewhere");
+  }
   const result = await Deno.bundle({
     entrypoints: ENTRIES.map((name) => new URL(name, FRONTEND).href),
     outputDir: "/out",
@@ -75,14 +80,20 @@ export async function bundle(): Promise<ReadonlyMap<string, string>> {
     codeSplitting: true,
     write: false,
   });
-  if (!result.success) throw new Error(`bundling failed: ${result.errors.map((error) => error.text).join("; ")}`);
+  if (!result.success) {
+    throw new Error(`bundling failed: ${result.errors.map((error) => error.text).join("; ")}`);
+  }
   const files = new Map<string, string>();
-  for (const file of result.outputFiles ?? []) files.set(file.path.replace(/^.*\//, ""), file.text());
+  for (const file of result.outputFiles ?? []) {
+    files.set(file.path.replace(/^.*\//, ""), file.text());
+  }
   return files;
 }
 
 function named(files: ReadonlyMap<string, string>): Scripts {
-  const base = `${PREFIX}${sha256([...files].map(([name, text]) => name + text).join("\n")).slice(0, 12)}/`;
+  const base = `${PREFIX}${
+    sha256([...files].map(([name, text]) => name + text).join("\n")).slice(0, 12)
+  }/`;
   return {
     base,
     files: new Map([...files].map(([name, body]) => [base + name, { type: SCRIPT_TYPE, body }])),
@@ -95,7 +106,9 @@ export async function sourceDigest(): Promise<string> {
   const walk = async (folder: URL): Promise<void> => {
     for await (const entry of Deno.readDir(folder)) {
       if (entry.isDirectory && entry.name !== "dist") await walk(new URL(`${entry.name}/`, folder));
-      else if (/\.tsx?$/.test(entry.name)) texts.push(`${entry.name}\n${await Deno.readTextFile(new URL(entry.name, folder))}`);
+      else if (/\.tsx?$/.test(entry.name)) {
+        texts.push(`${entry.name}\n${await Deno.readTextFile(new URL(entry.name, folder))}`);
+      }
     }
   };
   await walk(FRONTEND);
@@ -109,7 +122,9 @@ async function readBuild(): Promise<ReadonlyMap<string, string> | undefined> {
     if (of !== await sourceDigest()) return undefined;
     const files = new Map<string, string>();
     for await (const entry of Deno.readDir(DIST)) {
-      if (entry.name.endsWith(".js")) files.set(entry.name, await Deno.readTextFile(new URL(entry.name, DIST)));
+      if (entry.name.endsWith(".js")) {
+        files.set(entry.name, await Deno.readTextFile(new URL(entry.name, DIST)));
+      }
     }
     return files;
   } catch (error) {

@@ -28,13 +28,26 @@ export interface Hit {
   readonly snippet: string;
 }
 
-const FIRST = ["skill", "guide", "api", "cel", "examples", "views", "surfaces", "dashboard", "help", "actors"];
+const FIRST = [
+  "skill",
+  "guide",
+  "api",
+  "cel",
+  "examples",
+  "views",
+  "surfaces",
+  "dashboard",
+  "help",
+  "actors",
+];
 const HITS_MAX = 30;
 const SNIPPET = 180;
 
 /** Reads the documents' structure. Pure. */
 export function indexDocuments(documents: Documents): readonly Doc[] {
-  const docs = [...documents].map(([name, text]) => docOf(name, text)).filter((doc) => doc.text !== "");
+  const docs = [...documents].map(([name, text]) => docOf(name, text)).filter((doc) =>
+    doc.text !== ""
+  );
   const rank = (doc: Doc): number => {
     const at = FIRST.indexOf(doc.slug);
     return at < 0 ? FIRST.length : at;
@@ -62,7 +75,9 @@ function docOf(name: string, raw: string): Doc {
       sections.push({ heading, text: "" });
       continue;
     }
-    if (summary === "" && token.type === "paragraph") summary = plainText((token as Tokens.Paragraph).tokens);
+    if (summary === "" && token.type === "paragraph") {
+      summary = plainText((token as Tokens.Paragraph).tokens);
+    }
     if (sections.length === 0) sections.push({ heading: undefined, text: "" });
     sections.at(-1)!.text += `${wordsOf(token)} `;
   }
@@ -80,7 +95,8 @@ function headingOf(token: Tokens.Heading, used: Map<string, number>): Heading {
 
 /** A heading's address, in GitHub's manner. Pure. */
 export function idOf(text: string): string {
-  return text.toLowerCase().replace(/[^\p{L}\p{N}\s_-]/gu, "").trim().replace(/\s+/g, "-") || "section";
+  return text.toLowerCase().replace(/[^\p{L}\p{N}\s_-]/gu, "").trim().replace(/\s+/g, "-") ||
+    "section";
 }
 
 function wordsOf(token: Token): string {
@@ -97,7 +113,8 @@ export function searchDocuments(docs: readonly Doc[], query: string): Hit[] {
       const title = `${doc.title} ${heading?.text ?? ""}`.toLowerCase(), body = text.toLowerCase();
       if (!words.every((word) => title.includes(word) || body.includes(word))) continue;
       const inHeading = words.filter((word) => heading?.text.toLowerCase().includes(word)).length;
-      const score = inHeading * 20 + words.reduce((sum, word) => sum + Math.min(5, body.split(word).length - 1), 0);
+      const score = inHeading * 20 +
+        words.reduce((sum, word) => sum + Math.min(5, body.split(word).length - 1), 0);
       found.push({ doc, heading, snippet: snippetOf(text, words), score });
     }
   }
@@ -106,7 +123,10 @@ export function searchDocuments(docs: readonly Doc[], query: string): Hit[] {
 
 function snippetOf(text: string, words: readonly string[]): string {
   const lower = text.toLowerCase();
-  const at = Math.max(0, Math.min(...words.map((word) => lower.indexOf(word)).filter((i) => i >= 0), text.length) - 40);
+  const at = Math.max(
+    0,
+    Math.min(...words.map((word) => lower.indexOf(word)).filter((i) => i >= 0), text.length) - 40,
+  );
   const cut = text.slice(at, at + SNIPPET);
   return `${at > 0 ? "…" : ""}${cut}${at + SNIPPET < text.length ? "…" : ""}`;
 }

@@ -4,17 +4,34 @@ import type { Doc, Heading, Hit } from "./doc-index.ts";
 import { highlight } from "./highlight.tsx";
 import { Frame, respondPage, type Visitor } from "./layout.tsx";
 
-function DocsNav({ docs, current, query }: { readonly docs: readonly Doc[]; readonly current?: string; readonly query?: string }) {
+function DocsNav(
+  { docs, current, query }: {
+    readonly docs: readonly Doc[];
+    readonly current?: string;
+    readonly query?: string;
+  },
+) {
   return (
     <nav class="docs-nav" aria-label="Documents">
       <form action="/docs" role="search">
-        <input type="search" name="q" aria-label="Search the documents" placeholder="Search" value={query ?? ""} />
+        <input
+          type="search"
+          name="q"
+          aria-label="Search the documents"
+          placeholder="Search"
+          value={query ?? ""}
+        />
         <button type="submit">Find</button>
       </form>
       <ul>
         {docs.map((doc) => (
           <li key={doc.slug}>
-            <a href={`/docs/${doc.slug}`} {...(doc.slug === current ? { "aria-current": "page" as const } : {})}>{doc.title}</a>
+            <a
+              href={`/docs/${doc.slug}`}
+              {...(doc.slug === current ? { "aria-current": "page" as const } : {})}
+            >
+              {doc.title}
+            </a>
           </li>
         ))}
       </ul>
@@ -23,7 +40,11 @@ function DocsNav({ docs, current, query }: { readonly docs: readonly Doc[]; read
 }
 
 /** `/docs`: every document, or what a search found. */
-export function docsPage(docs: readonly Doc[], visitor: Visitor, search?: { query: string; hits: readonly Hit[] }): Response {
+export function docsPage(
+  docs: readonly Doc[],
+  visitor: Visitor,
+  search?: { query: string; hits: readonly Hit[] },
+): Response {
   return respondPage({
     title: search ? `“${search.query}” · sync docs` : "Docs · sync",
     visitor,
@@ -42,7 +63,10 @@ function DocList({ docs }: { readonly docs: readonly Doc[] }) {
   return (
     <article class="prose">
       <h1>Documents</h1>
-      <p>Agents read the same texts as Markdown: <a href="/SKILL.md">/SKILL.md</a> and <code>/reference/:name</code>.</p>
+      <p>
+        Agents read the same texts as Markdown: <a href="/SKILL.md">/SKILL.md</a> and{" "}
+        <code>/reference/:name</code>.
+      </p>
       <ul class="doc-list">
         {docs.map((doc) => (
           <li key={doc.slug}>
@@ -59,14 +83,21 @@ function Hits({ query, hits }: { readonly query: string; readonly hits: readonly
   return (
     <article class="prose">
       <h1>Search</h1>
-      <p role="status">{hits.length === 0 ? `Nothing about “${query}”.` : `${hits.length} sections about “${query}”.`}</p>
+      <p role="status">
+        {hits.length === 0
+          ? `Nothing about “${query}”.`
+          : `${hits.length} sections about “${query}”.`}
+      </p>
       <ul class="hits">
         {hits.map(({ doc, heading, snippet }, i) => (
           <li key={i}>
             <a href={`/docs/${doc.slug}${heading ? `#${heading.id}` : ""}`}>
-              {doc.title}{heading && heading.text !== doc.title ? ` › ${heading.text}` : ""}
+              {doc.title}
+              {heading && heading.text !== doc.title ? ` › ${heading.text}` : ""}
             </a>
-            <p><Marked text={snippet} query={query} /></p>
+            <p>
+              <Marked text={snippet} query={query} />
+            </p>
           </li>
         ))}
       </ul>
@@ -76,7 +107,9 @@ function Hits({ query, hits }: { readonly query: string; readonly hits: readonly
 
 /** A text with the words of the query marked. */
 function Marked({ text, query }: { readonly text: string; readonly query: string }) {
-  const words = query.split(/\s+/).filter((word) => word !== "").map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+  const words = query.split(/\s+/).filter((word) => word !== "").map((word) =>
+    word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")
+  );
   if (words.length === 0) return <>{text}</>;
   const parts = text.split(new RegExp(`(${words.join("|")})`, "gi"));
   return <>{parts.map((part, i) => i % 2 === 1 ? <mark key={i}>{part}</mark> : part)}</>;
@@ -117,7 +150,9 @@ export function documentHref(href: string, docs: readonly Doc[]): string | undef
   if (href.startsWith("#")) return href;
   const match = /^(?:\.?\.?\/)*(?:reference\/)?([A-Za-z0-9_-]+)(?:\.md)?(#.*)?$/.exec(href);
   const slug = match?.[1]?.toLowerCase();
-  const known = docs.find((doc) => doc.slug === slug || (slug === "readme" && doc.slug === "skill"));
+  const known = docs.find((doc) =>
+    doc.slug === slug || (slug === "readme" && doc.slug === "skill")
+  );
   if (known) return `/docs/${known.slug}${match?.[2] ?? ""}`;
   if (/^\/[^/\\]/.test(href)) return href;
   return safeHref(href);
@@ -130,7 +165,9 @@ function Contents({ headings }: { readonly headings: readonly Heading[] }) {
       <h2 id="toc">On this page</h2>
       <ul>
         {headings.map(({ id, text, level }) => (
-          <li key={id} class={level === 3 ? "deep" : ""}><a href={`#${id}`}>{text}</a></li>
+          <li key={id} class={level === 3 ? "deep" : ""}>
+            <a href={`#${id}`}>{text}</a>
+          </li>
         ))}
       </ul>
     </nav>

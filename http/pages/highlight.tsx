@@ -13,8 +13,23 @@ for (const [name, language] of Object.entries({ bash, http, javascript, json, ty
   hljs.registerLanguage(name, language);
 }
 
-const ALIASES: Readonly<Record<string, string>> = { sh: "bash", shell: "bash", curl: "bash", js: "javascript", ts: "typescript", jsonc: "json", yml: "yaml" };
-const CEL_CLASSES: Readonly<Record<string, string>> = { text: "string", number: "number", word: "literal", root: "root", call: "built_in", note: "comment" };
+const ALIASES: Readonly<Record<string, string>> = {
+  sh: "bash",
+  shell: "bash",
+  curl: "bash",
+  js: "javascript",
+  ts: "typescript",
+  jsonc: "json",
+  yml: "yaml",
+};
+const CEL_CLASSES: Readonly<Record<string, string>> = {
+  text: "string",
+  number: "number",
+  word: "literal",
+  root: "root",
+  call: "built_in",
+  note: "comment",
+};
 const CODE_LENGTH_MAX = 20_000;
 
 interface TokenNode {
@@ -25,7 +40,9 @@ interface TokenNode {
 /** Code with its words in classes; plain where the language is unknown or the code long. */
 export function highlight(text: string, lang: string): ComponentChildren {
   if (lang === "cel") {
-    return pieces(text).map((piece, i) => <span key={i} class={`hl-${CEL_CLASSES[piece.kind] ?? "plain"}`}>{piece.text}</span>);
+    return pieces(text).map((piece, i) => (
+      <span key={i} class={`hl-${CEL_CLASSES[piece.kind] ?? "plain"}`}>{piece.text}</span>
+    ));
   }
   const language = ALIASES[lang] ?? lang;
   if (!hljs.getLanguage(language) || text.length > CODE_LENGTH_MAX) return text;
@@ -37,6 +54,10 @@ function nodes(children: readonly (TokenNode | string)[]): ComponentChildren[] {
   return children.map((child, i) =>
     typeof child === "string"
       ? child
-      : <span key={i} class={`hl-${(child.scope ?? "").split(".")[0]}`}>{nodes(child.children)}</span>
+      : (
+        <span key={i} class={`hl-${(child.scope ?? "").split(".")[0]}`}>
+          {nodes(child.children)}
+        </span>
+      )
   );
 }

@@ -53,7 +53,9 @@ export function respondPage(props: PageProps, status = 200): Response {
   });
 }
 
-function Document({ title, visitor, style = "pages.css", scripts = [], description, children }: PageProps) {
+function Document(
+  { title, visitor, style = "pages.css", scripts = [], description, children }: PageProps,
+) {
   const theme = visitor.theme === undefined ? {} : { "data-theme": visitor.theme };
   const session = visitor.isSignedIn ? { "data-session": "1" } : {};
   return (
@@ -76,7 +78,9 @@ function Document({ title, visitor, style = "pages.css", scripts = [], descripti
 const LINKS = [["/docs", "Docs"], ["/overview", "Overview"], ["/openapi.json", "OpenAPI"]] as const;
 
 /** The bar, the content and the footer of pages to read. */
-export function Frame({ visitor, children }: { readonly visitor: Visitor; readonly children: ComponentChildren }) {
+export function Frame(
+  { visitor, children }: { readonly visitor: Visitor; readonly children: ComponentChildren },
+) {
   const here = visitor.path.split("?")[0] ?? "/";
   return (
     <>
@@ -85,11 +89,19 @@ export function Frame({ visitor, children }: { readonly visitor: Visitor; readon
         <a class="brand" href="/">sync</a>
         <nav aria-label="Site">
           {LINKS.map(([href, label]) => (
-            <a key={href} href={href} {...(here === href ? { "aria-current": "page" as const } : {})}>{label}</a>
+            <a
+              key={href}
+              href={href}
+              {...(here === href ? { "aria-current": "page" as const } : {})}
+            >
+              {label}
+            </a>
           ))}
         </nav>
         <nav aria-label="Account">
-          {visitor.isSignedIn ? <a href="/manage">Manage</a> : <a href={`/auth/signin?next=${encodeURIComponent(visitor.path)}`}>Sign in</a>}
+          {visitor.isSignedIn
+            ? <a href="/manage">Manage</a>
+            : <a href={`/auth/signin?next=${encodeURIComponent(visitor.path)}`}>Sign in</a>}
         </nav>
       </header>
       <main id="main">{children}</main>
@@ -108,7 +120,15 @@ function ThemeForm({ visitor }: { readonly visitor: Visitor }) {
     <form class="theme-form" method="post" action="/theme" aria-label="Theme">
       <input type="hidden" name="next" value={visitor.path} />
       {["system", "light", "dark"].map((theme) => (
-        <button key={theme} type="submit" name="theme" value={theme} aria-pressed={theme === current}>{theme}</button>
+        <button
+          key={theme}
+          type="submit"
+          name="theme"
+          value={theme}
+          aria-pressed={theme === current}
+        >
+          {theme}
+        </button>
       ))}
     </form>
   );

@@ -10,9 +10,14 @@ export function dashboardPage(room: string, visitor: Visitor, script: string): R
     scripts: [script],
     children: (
       <>
-        <div id="app"><p class="loading">Opening the room…</p></div>
+        <div id="app">
+          <p class="loading">Opening the room…</p>
+        </div>
         <noscript>
-          <p class="loading">The dashboard needs JavaScript. Everything it shows can be read as JSON: GET /rooms/{room}/poll.</p>
+          <p class="loading">
+            The dashboard needs JavaScript. Everything it shows can be read as JSON: GET
+            /rooms/{room}/poll.
+          </p>
         </noscript>
       </>
     ),
@@ -20,7 +25,12 @@ export function dashboardPage(room: string, visitor: Visitor, script: string): R
 }
 
 /** A page that says one thing. */
-export function noticePage(visitor: Visitor, status: number, title: string, words: readonly string[]): Response {
+export function noticePage(
+  visitor: Visitor,
+  status: number,
+  title: string,
+  words: readonly string[],
+): Response {
   return respondPage({
     title: `${title} · sync`,
     visitor,
@@ -29,7 +39,9 @@ export function noticePage(visitor: Visitor, status: number, title: string, word
         <div class="notice">
           <h1>{title}</h1>
           {words.map((text) => <p key={text}>{text}</p>)}
-          <p><a href="/">To the start</a>, or <a href="/docs">to the documents</a>.</p>
+          <p>
+            <a href="/">To the start</a>, or <a href="/docs">to the documents</a>.
+          </p>
         </div>
       </Frame>
     ),

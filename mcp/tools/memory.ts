@@ -1,8 +1,10 @@
-/** Tools about a room's past: replay. */
+/** Tools that look at a room from outside its present: replay, and the review of its vocabulary. */
 import { z } from "zod";
 import { fromJson, parseContextQuery } from "../../context/query.ts";
 import { invalid } from "../../errors.ts";
+import { jsonObject } from "../../input.ts";
 import { replay } from "../../replay.ts";
+import { review } from "../../review.ts";
 import { READS, type Tool } from "../call.ts";
 import { contextShape, count, room, WORDS, words } from "../shapes.ts";
 import { CONTEXT_TOKENS_DEFAULT } from "./reading.ts";
@@ -32,7 +34,27 @@ export const MEMORY_TOOLS: readonly Tool[] = [
       if ((seq as number) > head) {
         throw invalid("seq", `a record's seq from 0 to ${head} is wanted`, head, { head });
       }
-      return await replay(call.deps.store, hot.room, acting, seq as number, query);
+      return await replay(
+        call.deps.store,
+        hot.room,
+        acting,
+        seq as number,
+        query,
+        hot.actors,
+      );
     },
+  },
+  {
+    name: "sync_review_vocabulary",
+    title: "Review the vocabulary",
+    description:
+      "What could mislead in a room's actions and views: gates that never open, keys nobody writes, " +
+      "contested targets, what is unused; each with what to do about it.",
+    verb: "vocabulary",
+    annotations: READS,
+    input: z.strictObject({ room }),
+    output: z.looseObject({ findings: z.array(jsonObject) }),
+    run: async (call, { room }) =>
+      (await call.look(room as string, "vocabulary", undefined, review)).value,
   },
 ];

@@ -177,6 +177,7 @@ export const READING_TOOLS: readonly Tool[] = [
       "Wait until a CEL condition holds, or (without one) anything changes. Answers within the timeout: " +
       "triggered:false means nothing yet; call again with since = the seq you got, so that nothing is missed.",
     verb: "wait",
+    isLong: true,
     annotations: READS,
     input: z.strictObject({
       ...inRoom,

@@ -1,0 +1,404 @@
+/**
+ * The SQL of actors: the registry and its log, evidence, challenges and the nonces of signatures.
+ * An actor's head is the lock of its log: of two changes at once, one is written.
+ */
+import { isLocalActor, type Observation, type Reset } from "../actors.ts";
+import type { Store } from "../store.ts";
+import type { Json, JsonObject, LogRecord, Millis } from "../types.ts";
+import { isContentError, type Row, type Statement } from "./db.ts";
+import type { SideStatement } from "./rows.ts";
+import { LOG_COLUMNS, logRecord } from "./statements.ts";
+
+/** An actor's row. */
+export interface ActorRow {
+  readonly did: string;
+  readonly kind: string;
+  readonly displayName: string | null;
+  /** The user that registered it, by id. */
+  readonly owner: string | null;
+  readonly substrate: Json;
+  readonly publicKey: string | null;
+  readonly manual: string | null;
+  readonly createdAt: Millis;
+  readonly endedAt: Millis | null;
+  readonly head: number;
+  readonly hash: string;
+}
+
+/** A line of an actor's own log. */
+export interface ActorRecord {
+  readonly seq: number;
+  readonly ts: string;
+  readonly kind: string;
+  readonly by: string;
+  readonly body: JsonObject;
+  readonly nonce: string;
+  readonly prev: string;
+  readonly hash: string;
+}
+
+const ACTOR_COLUMNS = `a.did, a.kind, a.display_name, a.owner, a.substrate, a.public_key, a.manual,
+  a.created_at, a.ended_at, a.head, a.hash`;
+
+function text(value: unknown): string | null {
+  return value === null || value === undefined ? null : String(value);
+}
+
+function actorRow(row: Row): ActorRow {
+  const substrate = text(row["substrate"]);
+  return {
+    did: String(row["did"]),
+    kind: String(row["kind"]),
+    displayName: text(row["display_name"]),
+    owner: text(row["owner"]),
+    substrate: substrate === null ? null : JSON.parse(substrate) as Json,
+    publicKey: text(row["public_key"]),
+    manual: text(row["manual"]),
+    createdAt: Number(row["created_at"]),
+    endedAt: row["ended_at"] === null ? null : Number(row["ended_at"]),
+    head: Number(row["head"]),
+    hash: String(row["hash"]),
+  };
+}
+
+/** An actor by its DID, ended ones included. */
+export async function findActor(store: Store, did: string): Promise<ActorRow | undefined> {
+  const rows = await store.db.all(`SELECT ${ACTOR_COLUMNS} FROM actor AS a WHERE a.did = :did`, {
+    did,
+  });
+  return rows[0] && actorRow(rows[0]);
+}
+
+/** Living actors by kind and by words in their DID or name, ordered by DID. */
+export async function listActors(
+  store: Store,
+  wanted: { kind: string | null; q: string | null; after: string; limit: number },
+): Promise<{ actors: ActorRow[]; total: number }> {
+  const where = `a.ended_at IS NULL AND (:kind IS NULL OR a.kind = :kind)
+    AND (:q IS NULL OR instr(lower(a.did), :q) > 0 OR instr(lower(coalesce(a.display_name, '')), :q) > 0)`;
+  const { kind, q, after, limit } = wanted;
+  const found = { kind, q: q?.toLowerCase() ?? null };
+  const [count] = await store.db.all(`SELECT count(*) AS n FROM actor AS a WHERE ${where}`, found);
+  const rows = await store.db.all(
+    `SELECT ${ACTOR_COLUMNS} FROM actor AS a WHERE ${where} AND a.did > :after
+      ORDER BY a.did LIMIT :limit`,
+    { ...found, after, limit },
+  );
+  return { actors: rows.map(actorRow), total: Number(count?.["n"] ?? 0) };
+}
+
+/** How many living actors a user has registered. */
+export async function countActorsOf(store: Store, owner: string): Promise<number> {
+  const [row] = await store.db.all(
+    "SELECT count(*) AS n FROM actor WHERE owner = :owner AND ended_at IS NULL",
+    { owner },
+  );
+  return Number(row?.["n"] ?? 0);
+}
+
+/** Inserts an actor; its first record is written with it. */
+export function insertActor(a: Omit<ActorRow, "head" | "hash" | "endedAt">): Statement {
+  return {
+    sql: `INSERT INTO actor
+        (did, kind, display_name, owner, substrate, public_key, manual, created_at, head, hash)
+      VALUES (:did, :kind, :display_name, :owner, :substrate, :public_key, :manual, :created_at, 0, '')`,
+    args: {
+      did: a.did,
+      kind: a.kind,
+      display_name: a.displayName,
+      owner: a.owner,
+      substrate: a.substrate === null ? null : JSON.stringify(a.substrate),
+      public_key: a.publicKey,
+      manual: a.manual,
+      created_at: a.createdAt,
+    },
+  };
+}
+
+/** Sets what is known of an actor. */
+export function updateActor(a: ActorRow): Statement {
+  return {
+    sql: `UPDATE actor SET display_name = :display_name, substrate = :substrate,
+      public_key = :public_key, manual = :manual, ended_at = :ended_at WHERE did = :did`,
+    args: {
+      did: a.did,
+      display_name: a.displayName,
+      substrate: a.substrate === null ? null : JSON.stringify(a.substrate),
+      public_key: a.publicKey,
+      manual: a.manual,
+      ended_at: a.endedAt,
+    },
+  };
+}
+
+/**
+ * Appends a record to an actor's log together with what it changes, in one transaction; false
+ * when another change came first.
+ */
+export async function appendActorRecord(
+  store: Store,
+  did: string,
+  record: ActorRecord,
+  before: readonly Statement[],
+  after: readonly Statement[],
+): Promise<boolean> {
+  const { seq, ts, kind, by, body, nonce, prev, hash } = record;
+  try {
+    await store.run([
+      ...before,
+      {
+        sql: `INSERT INTO actor_record (actor, seq, ts, kind, by_actor, body, nonce, prev, hash)
+          VALUES (:actor, :seq, :ts, :kind, :by, :body, :nonce, :prev, :hash)`,
+        args: { actor: did, seq, ts, kind, by, body: JSON.stringify(body), nonce, prev, hash },
+      },
+      {
+        sql: "UPDATE actor SET head = :seq, hash = :hash WHERE did = :did",
+        args: { did, seq, hash },
+      },
+      ...after,
+    ]);
+    return true;
+  } catch (error) {
+    if (isContentError(error)) return false;
+    throw error;
+  }
+}
+
+/** An actor's own log, ascending. */
+export async function readActorLog(
+  store: Store,
+  actor: string,
+  after: number,
+  limit: number,
+): Promise<ActorRecord[]> {
+  const rows = await store.db.all(
+    `SELECT seq, ts, kind, by_actor, body, nonce, prev, hash FROM actor_record
+      WHERE actor = :actor AND seq > :after ORDER BY seq LIMIT :limit`,
+    { actor, after, limit },
+  );
+  return rows.map((row) => ({
+    seq: Number(row["seq"]),
+    ts: String(row["ts"]),
+    kind: String(row["kind"]),
+    by: String(row["by_actor"]),
+    body: JSON.parse(String(row["body"])) as JsonObject,
+    nonce: String(row["nonce"]),
+    prev: String(row["prev"]),
+    hash: String(row["hash"]),
+  }));
+}
+
+/** A verdict that counts: lives or dies with its record. */
+export function insertObservation(o: {
+  readonly actor: string;
+  readonly domain: string;
+  readonly room: string;
+  readonly seq: number;
+  readonly subject: number;
+  readonly judge: string;
+  readonly judgeActor: string;
+  readonly isAccept: boolean;
+  readonly at: Millis;
+}): SideStatement {
+  return {
+    sql: `INSERT OR IGNORE INTO observation
+        (actor, domain, room, seq, subject, judge, judge_actor, accept, at)
+      SELECT :actor, :domain, :room, :seq, :subject, :judge, :judge_actor, :accept, :at WHERE true`,
+    args: {
+      actor: o.actor,
+      domain: o.domain,
+      room: o.room,
+      seq: o.seq,
+      subject: o.subject,
+      judge: o.judge,
+      judge_actor: o.judgeActor,
+      accept: o.isAccept ? 1 : 0,
+      at: o.at,
+    },
+  };
+}
+
+/** Verdicts about an actor that became durable after `after`. */
+export async function findObservations(
+  store: Store,
+  actor: string,
+  after: number,
+): Promise<Observation[]> {
+  const rows = await store.db.all(
+    `SELECT id, domain, room, subject, judge, accept, at FROM observation
+      WHERE actor = :actor AND id > :after ORDER BY id`,
+    { actor, after },
+  );
+  return rows.map((row) => ({
+    id: Number(row["id"]),
+    domain: String(row["domain"]),
+    subject: `${String(row["room"])}:${String(row["subject"])}`,
+    judge: String(row["judge"]),
+    isAccept: Number(row["accept"]) === 1,
+    at: Number(row["at"]),
+  }));
+}
+
+/** Where a verdict was given, and by whom. */
+export interface JudgedRow {
+  readonly id: number;
+  readonly room: string;
+  readonly seq: number;
+  readonly subject: number;
+  readonly judgeActor: string;
+  readonly domain: string;
+  readonly isAccept: boolean;
+  readonly at: Millis;
+}
+
+/** Verdicts about an actor in some rooms, newest first. */
+export async function listObservations(
+  store: Store,
+  actor: string,
+  rooms: readonly string[],
+  wanted: {
+    domain: string | null;
+    judge: string | null;
+    before: number;
+    upTo: Millis;
+    limit: number;
+  },
+): Promise<JudgedRow[]> {
+  const rows = await store.db.all(
+    `SELECT id, room, seq, subject, judge_actor, domain, accept, at FROM observation
+      WHERE actor = :actor AND id < :before AND at <= :upTo
+        AND room IN (SELECT value FROM json_each(:rooms))
+        AND (:domain IS NULL OR domain = :domain) AND (:judge IS NULL OR judge_actor = :judge)
+      ORDER BY id DESC LIMIT :limit`,
+    { actor, rooms: JSON.stringify(rooms), ...wanted },
+  );
+  return rows.map((row) => ({
+    id: Number(row["id"]),
+    room: String(row["room"]),
+    seq: Number(row["seq"]),
+    subject: Number(row["subject"]),
+    judgeActor: String(row["judge_actor"]),
+    domain: String(row["domain"]),
+    isAccept: Number(row["accept"]) === 1,
+    at: Number(row["at"]),
+  }));
+}
+
+/** A marker before which evidence no longer counts. */
+export function insertReset(actor: string, reset: Reset): Statement {
+  return {
+    sql: "INSERT INTO actor_reset (actor, domain, at) VALUES (:actor, :domain, :at)",
+    args: { actor, domain: reset.domain, at: reset.at },
+  };
+}
+
+/** An actor's reset markers. */
+export async function findResets(store: Store, actor: string): Promise<Reset[]> {
+  const rows = await store.db.all(
+    "SELECT domain, at FROM actor_reset WHERE actor = :actor ORDER BY at",
+    { actor },
+  );
+  return rows.map((row) => ({ domain: text(row["domain"]), at: Number(row["at"]) }));
+}
+
+/** What the index of logs by actor leaves out; said again so that it is used. */
+function indexed(actor: string): string {
+  if (isLocalActor(actor) || actor === "did:sync:system:engine") return "";
+  return "AND substr(actor, 1, 16) <> 'did:sync:agent:~' AND actor <> 'did:sync:system:engine'";
+}
+
+/** An actor's records in some rooms after a place, by instant, room and seq. */
+export async function recordsOfActor(
+  store: Store,
+  actor: string,
+  rooms: readonly string[],
+  after: { readonly ts: Millis; readonly room: string; readonly seq: number },
+  limit: number,
+): Promise<{ room: string; ts: Millis; record: LogRecord }[]> {
+  const rows = await store.db.all(
+    `SELECT room, ts, ${LOG_COLUMNS} FROM log
+      WHERE actor = :actor ${indexed(actor)} AND room IN (SELECT value FROM json_each(:rooms))
+        AND (ts, room, seq) > (:ts, :room, :seq)
+      ORDER BY ts, room, seq LIMIT :limit`,
+    { actor, rooms: JSON.stringify(rooms), ...after, limit },
+  );
+  return rows.map((row) => ({
+    room: String(row["room"]),
+    ts: Number(row["ts"]),
+    record: logRecord(row),
+  }));
+}
+
+/** When an actor that belongs to no room was last heard of in any log. */
+export async function lastSeen(store: Store, actor: string): Promise<Millis | undefined> {
+  const rows = await store.db.all(
+    `SELECT max(ts) AS ts FROM log WHERE actor = :actor ${indexed(actor)}`,
+    { actor },
+  );
+  const ts = rows[0]?.["ts"];
+  return ts === null || ts === undefined ? undefined : Number(ts);
+}
+
+/** One record of a room. */
+export async function findRecord(
+  store: Store,
+  room: string,
+  seq: number,
+): Promise<LogRecord | undefined> {
+  const rows = await store.db.all(
+    `SELECT ${LOG_COLUMNS} FROM log WHERE room = :room AND seq = :seq`,
+    { room, seq },
+  );
+  return rows[0] && logRecord(rows[0]);
+}
+
+/** Keeps a challenge by its hash; those that have ended go. */
+export async function insertChallenge(
+  store: Store,
+  hash: string,
+  did: string,
+  expiresAt: Millis,
+  now: Millis,
+): Promise<void> {
+  await store.run([
+    { sql: "DELETE FROM actor_challenge WHERE expires_at <= :now", args: { now } },
+    {
+      sql: `INSERT INTO actor_challenge (hash, did, expires_at) VALUES (:hash, :did, :expires_at)`,
+      args: { hash, did, expires_at: expiresAt },
+    },
+  ]);
+}
+
+/** Uses a challenge up; true for the first to come in time. */
+export async function takeChallenge(
+  store: Store,
+  hash: string,
+  did: string,
+  now: Millis,
+): Promise<boolean> {
+  const [rows] = await store.run([{
+    sql: `DELETE FROM actor_challenge WHERE hash = :hash AND did = :did AND expires_at > :now
+      RETURNING hash`,
+    args: { hash, did, now },
+  }]);
+  return (rows ?? []).length > 0;
+}
+
+/** Uses a signature's nonce up; true for the first to come. */
+export async function takeNonce(
+  store: Store,
+  key: string,
+  nonce: string,
+  expiresAt: Millis,
+  now: Millis,
+): Promise<boolean> {
+  const [, rows] = await store.run([
+    { sql: "DELETE FROM signature_nonce WHERE expires_at <= :now", args: { now } },
+    {
+      sql: `INSERT INTO signature_nonce (key, nonce, expires_at) VALUES (:key, :nonce, :expires_at)
+        ON CONFLICT DO NOTHING RETURNING nonce`,
+      args: { key, nonce, expires_at: expiresAt },
+    },
+  ]);
+  return (rows ?? []).length > 0;
+}

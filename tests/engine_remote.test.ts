@@ -1,0 +1,215 @@
+/**
+ * The same statements over a real libSQL server: two instances of the service share one database.
+ * The server comes as a package; without it these tests fail and say so.
+ */
+import assert from "node:assert/strict";
+import { access, mkdtemp, readdir, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  makeRoom,
+  mustVerify,
+  type Reply,
+  startService,
+  SYSTEM_CLOCK,
+  type TestRoom,
+  type TestService,
+} from "./harness.ts";
+
+const PACKAGE = `@sqld/${Deno.build.os}-${Deno.build.arch === "aarch64" ? "arm64" : "x64"}`;
+const VERSION = "0.24.1-pre.42";
+
+async function run(args: string[], cwd: string): Promise<string> {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), { args, cwd }).output();
+  const [out, error] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+  if (code !== 0) throw new Error(`deno ${args.join(" ")} failed: ${error}`);
+  return out!;
+}
+
+/** The server's binary, fetched into Deno's own cache when it is not there yet. */
+async function findServer(folder: string): Promise<string> {
+  try {
+    await run(["cache", "--no-config", "--no-lock", `npm:${PACKAGE}@${VERSION}`], folder);
+    const { npmCache } = JSON.parse(await run(["info", "--json"], folder)) as { npmCache: string };
+    for (const host of await readdir(npmCache)) {
+      const binary = join(npmCache, host, PACKAGE, VERSION, "sqld");
+      if (await access(binary).then(() => true, () => false)) return binary;
+    }
+    throw new Error(`it is not in ${npmCache}`);
+  } catch (error) {
+    throw new Error(
+      `These tests need a libSQL server, the package ${PACKAGE}@${VERSION}, which cannot be had here.`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+async function freePort(): Promise<number> {
+  return await new Promise((resolve) => {
+    const server = createServer();
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+interface Remote {
+  readonly url: string;
+  stop(): Promise<void>;
+  start(): Promise<void>;
+}
+
+async function withServer(test: (remote: Remote) => Promise<void>): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "sync-remote-"));
+  const binary = await findServer(folder);
+  const port = await freePort();
+  let child: Deno.ChildProcess | undefined;
+  const url = `http://127.0.0.1:${port}`;
+  const start = async (): Promise<void> => {
+    child = new Deno.Command(binary, {
+      args: ["--no-welcome", "-d", join(folder, "data"), "--http-listen-addr", `127.0.0.1:${port}`],
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    for (let i = 0; i < 400; i++) {
+      if (
+        await fetch(`${url}/health`).then(
+          (r) => r.body?.cancel().then(() => r.ok) ?? r.ok,
+          () => false,
+        )
+      ) return;
+      await new Promise((resolve) => setTimeout(resolve, 25));
+    }
+    throw new Error("the libSQL server does not answer");
+  };
+  const stop = async (): Promise<void> => {
+    child?.kill("SIGKILL");
+    await child?.status;
+    child = undefined;
+  };
+  try {
+    await start();
+    await test({ url, start, stop });
+  } finally {
+    await stop();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function instances(url: string, n: number): Promise<TestService[]> {
+  const services: TestService[] = [];
+  for (let i = 0; i < n; i++) {
+    services.push(await startService({ clock: SYSTEM_CLOCK, env: { SYNC_DB: url } }));
+  }
+  return services;
+}
+
+async function countingRoom(on: TestService): Promise<TestRoom> {
+  const room = await makeRoom(on, ["alice", "bob"]);
+  const register = { id: "inc", writes: [{ key: "n", increment: 1 }] };
+  const { status, text } = await on.invoke(room.id, "_register_action", register, room.admin);
+  assert.equal(status, 201, text);
+  return room;
+}
+
+/** Repeats what the service says is safe to repeat. */
+async function until200(ask: () => Promise<Reply>): Promise<Reply> {
+  for (let i = 0; i < 200; i++) {
+    const reply = await ask();
+    if (reply.status !== 503) return reply;
+    assert.match(reply.headers.get("Retry-After") ?? "", /^\d+$/);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error("still 503");
+}
+
+Deno.test("Two instances over a libSQL server: exact counts, one log, shared rights", async () => {
+  await withServer(async ({ url }) => {
+    const services = await instances(url, 2);
+    const [one, two] = services as [TestService, TestService];
+    const room = await countingRoom(one);
+    await Promise.all(Array.from({ length: 8 }, async (_, i) => {
+      for (let n = 0; n < 10; n++) {
+        const reply = await until200(() =>
+          services[i % 2]!.invoke(room.id, "inc", {}, room.agents[i % 2 ? "alice" : "bob"])
+        );
+        assert.equal(reply.status, 200, reply.text);
+      }
+    }));
+    for (const on of services) {
+      const { body } = await on.call("GET", `/rooms/${room.id}/context?only=state`, {
+        token: room.view,
+      });
+      assert.equal(body.state._shared.n.value, 80);
+      await mustVerify(on, room);
+    }
+    const { body: log } = await two.call("GET", `/rooms/${room.id}/log?limit=1000`, {
+      token: room.admin,
+    });
+    assert.deepEqual(
+      log.records.map(({ seq }: { seq: number }) => seq),
+      log.records.map((_: unknown, i: number) => i + 1),
+    );
+    const taken = await Promise.all(
+      services.map((on) => on.call("POST", "/rooms", { body: { id: "twice" } })),
+    );
+    assert.deepEqual(taken.map(({ status }) => status).sort(), [201, 409]);
+    await one.call("DELETE", `/rooms/${room.id}/agents/alice`, { token: room.admin });
+    assert.equal(
+      (await two.invoke(room.id, "inc", {}, room.agents["alice"])).status,
+      401,
+      "revoked at the other instance",
+    );
+    await one.call("DELETE", `/rooms/${room.id}`, { token: room.admin });
+    assert.ok(
+      [401, 404].includes(
+        (await two.call("GET", `/rooms/${room.id}`, { token: room.admin })).status,
+      ),
+    );
+    for (const on of services) await on.close();
+  });
+});
+
+Deno.test("An instance's wait is woken by what another writes", async () => {
+  await withServer(async ({ url }) => {
+    const [one, two] = await instances(url, 2) as [TestService, TestService];
+    const room = await countingRoom(one);
+    const waiting = two.call(
+      "GET",
+      `/rooms/${room.id}/wait?condition=state._shared.n.value%3E%3D1&timeout=15000`,
+      {
+        token: room.view,
+      },
+    );
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    await until200(() => one.invoke(room.id, "inc", {}, room.agents["alice"]));
+    const { status, body, text } = await waiting;
+    assert.equal(status, 200, text);
+    assert.equal(body.triggered, true, text);
+    await one.close();
+    await two.close();
+  });
+});
+
+Deno.test("A database server that is lost and comes back: 503 meanwhile, nothing acknowledged is lost", async () => {
+  await withServer(async ({ url, stop, start }) => {
+    const [on] = await instances(url, 1) as [TestService];
+    const room = await countingRoom(on);
+    assert.equal((await on.invoke(room.id, "inc", {}, room.agents["alice"])).status, 200);
+    await stop();
+    const refused = await on.invoke(room.id, "inc", {}, room.agents["alice"]);
+    assert.equal(refused.status, 503, refused.text);
+    assert.match(refused.headers.get("Retry-After") ?? "", /^\d+$/);
+    assert.equal((await on.call("GET", "/readyz")).status, 503);
+    await start();
+    const again = await until200(() => on.invoke(room.id, "inc", {}, room.agents["alice"]));
+    assert.equal(again.status, 200, again.text);
+    assert.equal(again.body.writes[0].value, 2);
+    await mustVerify(on, room);
+    await on.close();
+  });
+});

@@ -1,0 +1,369 @@
+/** Waiting: what wakes, what does not, what the reply says, and that nothing is lost in between. */
+import assert from "node:assert/strict";
+import { turns } from "./harness.ts";
+import { World } from "./time_world.ts";
+
+async function withSet(
+  world: World,
+): Promise<(key: string, v: unknown, who?: string) => Promise<number>> {
+  await world.register("admin", "set", {
+    params: { k: {}, v: {} },
+    writes: [{ key: "${params.k}", value: "${params.v}" }],
+  });
+  return async (k, v, who = "alice") => {
+    const { body } = await world.must(who, "set", { k, v });
+    await turns(16);
+    return body.seq;
+  };
+}
+
+Deno.test("A condition that holds answers at once, one that comes true when it does", async () => {
+  await World.run(async (world) => {
+    const set = await withSet(world);
+    const seq = await set("x", 1);
+    const now =
+      (await world.call("GET", "/wait?condition=state._shared.x.value%20%3D%3D%201", "bob"))
+        .body;
+    assert.deepEqual(
+      [now.triggered, now.value, now.seq, now.waited_ms, now.woken_by],
+      [true, true, seq, 0, undefined],
+    );
+    assert.equal(now.context.state._shared.x.value, 1);
+    const wait = await world.wait("bob", { condition: "state._shared.x.value == 2" });
+    await world.pass(3_000);
+    await set("other", 2);
+    assert.equal(wait.reply(), undefined);
+    const woke = await set("x", 2);
+    const { body, headers } = wait.reply()!;
+    assert.deepEqual(body.woken_by, { seq: woke, agent: "alice", action: "set" });
+    assert.deepEqual([body.seq, body.waited_ms], [woke, 3_000]);
+    assert.equal(headers.get("X-Sync-Seq"), String(woke));
+    assert.equal(body.context.state._shared.x.value, 2);
+  });
+});
+
+Deno.test("Waits end when their time is up, at most after 55 s, and say so", async () => {
+  await World.run(async (world) => {
+    for (const [timeout, ms] of [[0, 0], [1, 1], [55_000, 55_000], [undefined, 25_000]]) {
+      const wait = await world.wait("bob", {
+        condition: "has(state._shared.x)",
+        timeout: timeout ?? null,
+      });
+      if (ms! > 0) {
+        await world.pass(ms! - 1);
+        assert.equal(wait.reply(), undefined);
+        await world.pass(1);
+      } else await world.pass(0);
+      const { body } = wait.reply()!;
+      assert.deepEqual([body.triggered, body.timeout, body.elapsed_ms], [false, true, ms]);
+      assert.ok(body.context.state._shared);
+    }
+    for (const timeout of [-1, 55_001, 1.5, "soon"]) {
+      const { status, body } = await world.call("POST", "/wait", "bob", { timeout });
+      assert.deepEqual([status, body.error, body.field], [400, "invalid_argument", "timeout"]);
+    }
+  });
+});
+
+Deno.test("include: the context, sections at the top level, scopes besides", async () => {
+  await World.run(async (world) => {
+    const set = await withSet(world);
+    await set("x", 1);
+    const ask = async (include: unknown) =>
+      (await world.call("POST", "/wait", "bob", { condition: "true", include })).body;
+    assert.ok((await ask(undefined)).context.state);
+    assert.ok((await ask("context")).context.messages);
+    const sections = await ask("state,agents");
+    assert.deepEqual(
+      ["context", "state", "agents", "messages", "actions"].filter((name) => name in sections),
+      ["state", "agents"],
+    );
+    assert.equal(sections.agents.alice.value.status, "active");
+    const scopes = await ask(["state", "_config"]);
+    assert.ok(scopes.state._config);
+    const { status, body } = await world.call("POST", "/wait", "bob", { include: "rooms" });
+    assert.deepEqual([status, body.error], [400, "invalid_argument"]);
+  });
+});
+
+Deno.test("A condition that can never hold is refused at once", async () => {
+  await World.run(async (world) => {
+    const bad = ["state._shared.x ==", "nothing.x", "1 + 1", "state._shared.x == 1", "nope(1)"];
+    for (const condition of bad) {
+      const { status, body } = await world.call("POST", "/wait", "bob", { condition });
+      assert.deepEqual(
+        [status, body.error, body.field],
+        [400, "invalid_cel", "condition"],
+        condition,
+      );
+    }
+  });
+});
+
+Deno.test("A failure while it runs counts as not yet true, and is told as last_error", async () => {
+  await World.run(async (world) => {
+    const set = await withSet(world);
+    const ask = { condition: "state._shared.x.value > 1", timeout: 1_000 };
+    const missing = await world.wait("bob", ask);
+    await world.pass(1_000);
+    assert.match(missing.reply()!.body.last_error, /x/);
+    await set("x", "text");
+    const wrong = await world.wait("bob", ask);
+    await world.pass(500);
+    assert.equal(wrong.reply(), undefined);
+    await set("x", 2);
+    assert.equal(wrong.reply()?.body.triggered, true);
+  });
+});
+
+Deno.test("Without a condition any change wakes that the caller may see, and nothing else does", async () => {
+  await World.run(async (world) => {
+    const set = await withSet(world);
+    await world.register("alice", "keep", {
+      params: { v: {} },
+      writes: [{ scope: "alice", key: "x", value: "${params.v}" }],
+    });
+    await world.must("alice", "keep", { v: 1 });
+    await world.must("alice", "_register_view", { id: "shown", expr: "state.self.y.value" });
+    const wait = await world.wait("bob", {});
+    assert.equal((await world.context("admin")).agents.bob.value.waiting_on, "any change");
+    const seq = await set("x", 1);
+    assert.equal(wait.reply()?.body.woken_by.seq, seq);
+    // What only alice may read is no change to bob; what a view shows of it is.
+    await world.register("alice", "hush", {
+      scope: "alice",
+      params: { k: {}, v: {} },
+      writes: [{ scope: "alice", key: "${params.k}", value: "${params.v}" }],
+    });
+    await world.context("bob");
+    const { seq: since } = await world.context("bob");
+    const blind = await world.wait("bob", { since });
+    await world.must("alice", "hush", { k: "y", v: 7 });
+    await turns(16);
+    assert.ok(blind.reply(), "the view has changed, and the action its count");
+    assert.equal(blind.reply()!.body.context.views.shown.value, 7);
+  });
+});
+
+Deno.test("since: the first change after it, with the context as a delta", async () => {
+  await World.run(async (world) => {
+    const set = await withSet(world);
+    const first = await set("x", 1);
+    const second = await set("y", 2);
+    const at = await world.wait("bob", { since: first });
+    assert.equal(at.reply()?.body.seq, second);
+    assert.deepEqual(Object.keys(at.reply()!.body.context.state._shared), ["y"]);
+    const later = await world.wait("bob", { since: second });
+    assert.equal(later.reply(), undefined);
+    const third = await set("z", 3);
+    assert.deepEqual(
+      [later.reply()?.body.seq, later.reply()?.body.woken_by.seq],
+      [third, third],
+    );
+    // A condition that holds already waits for a change all the same.
+    const held = await world.wait("bob", { since: third, condition: "has(state._shared.x)" });
+    assert.equal(held.reply(), undefined);
+    await set("x", 2);
+    assert.equal(held.reply()?.body.triggered, true);
+    const { status } = await world.call("POST", "/wait", "bob", { since: -1 });
+    assert.equal(status, 400);
+  });
+});
+
+Deno.test("Resuming by seq loses nothing, however many changes fall between two waits", async () => {
+  await World.run(async (world) => {
+    const set = await withSet(world);
+    let since = (await world.context("bob")).seq;
+    const seen = new Set<string>();
+    let written = 0;
+    for (let round = 0; round < 12; round++) {
+      for (let i = 0; i < round % 4; i++) await set(`k${written++}`, 1);
+      const wait = await world.wait("bob", { since });
+      if (round % 4 === 0) await set(`k${written++}`, 1);
+      const { body } = wait.reply()!;
+      for (const key of Object.keys(body.context.state._shared)) seen.add(key);
+      since = body.seq;
+    }
+    assert.equal(seen.size, written);
+  });
+});
+
+Deno.test("What changes by itself is judged once a second: now, scores, velocity", async () => {
+  await World.run(async (world) => {
+    const set = await withSet(world);
+    await set("x", 1);
+    const soon = new Date(world.clock.now() + 5_500).toISOString();
+    const waits = {
+      now: await world.wait("bob", { condition: `now >= timestamp("${soon}")` }),
+      velocity: await world.wait("bob", { condition: "state._shared.x._meta.velocity < 0.99" }),
+      score: await world.wait("bob", { condition: "state._shared.x._meta.score < 0.299" }),
+      since: await world.wait("bob", {
+        condition: `now >= timestamp("${soon}")`,
+        since: (await world.context("bob")).seq,
+      }),
+      // Reads the clock only once something else has come true.
+      later: await world.wait("bob", {
+        condition: `state._shared.y.value == 1 && now >= timestamp("${soon}")`,
+      }),
+    };
+    await set("y", 1);
+    await world.pass(5_000);
+    assert.equal(waits.now.reply(), undefined);
+    await world.pass(1_500);
+    for (const name of ["now", "velocity", "since", "later"] as const) {
+      assert.equal(waits[name].reply()?.body.triggered, true, name);
+    }
+    waits.score.abort();
+  });
+});
+
+Deno.test("A volatile view is looked at once a second while a wait needs it", async () => {
+  await World.run(async (world) => {
+    const soon = new Date(world.clock.now() + 2_500).toISOString();
+    await world.must("admin", "_register_view", {
+      id: "late",
+      expr: `now >= timestamp("${soon}")`,
+    });
+    const wait = await world.wait("bob", { condition: "views.late.value == true" });
+    await world.pass(2_000);
+    assert.equal(wait.reply(), undefined);
+    await world.pass(1_000);
+    assert.equal(wait.reply()?.body.triggered, true);
+  });
+});
+
+/** Who waits on what, and whether anybody inside can still make something happen. */
+const STALLS: readonly {
+  readonly name: string;
+  readonly prepare?: (world: World) => Promise<unknown>;
+  readonly waits: Readonly<Record<string, string | undefined>>;
+  readonly stalled: boolean;
+}[] = [
+  { name: "everybody waits", waits: { alice: "1 > 2", bob: "2 > 3" }, stalled: true },
+  { name: "everybody waits, one for anything", waits: { alice: "", bob: "2 > 3" }, stalled: true },
+  { name: "one is at work", waits: { alice: "1 > 2" }, stalled: false },
+  {
+    name: "one has done its part",
+    prepare: (world) => world.must("bob", "_set_status", { status: "done" }),
+    waits: { alice: "1 > 2" },
+    stalled: true,
+  },
+  {
+    name: "one has left",
+    prepare: (world) => world.call("DELETE", "/agents/bob"),
+    waits: { alice: "1 > 2" },
+    stalled: true,
+  },
+  {
+    name: "one is disabled",
+    prepare: (world) => world.call("PATCH", "/agents/bob", "admin", { enabled: "false" }),
+    waits: { alice: "1 > 2" },
+    stalled: true,
+  },
+  {
+    name: "one was not heard of for long",
+    prepare: (world) => world.pass(121_000),
+    waits: { alice: "1 > 2" },
+    stalled: true,
+  },
+  {
+    name: "one waits on the time",
+    waits: { alice: "1 > 2", bob: 'now > timestamp("2030-01-01T00:00:00Z")' },
+    stalled: false,
+  },
+  {
+    name: "the one that asks waits on the time",
+    waits: { bob: "1 > 2", alice: 'now > timestamp("2030-01-01T00:00:00Z")' },
+    stalled: false,
+  },
+  {
+    name: "a timer is pending",
+    prepare: (world) =>
+      world.must("alice", "_send_message", { body: 1, timer: { ms: 10 ** 9, effect: "delete" } }),
+    waits: { alice: "1 > 2", bob: "2 > 3" },
+    stalled: false,
+  },
+  {
+    name: "a timer of ticks is pending, which nobody moves",
+    prepare: (world) =>
+      world.must("alice", "_send_message", {
+        body: 1,
+        timer: { ticks: 5, tick_on: "_shared.x", effect: "delete" },
+      }),
+    waits: { alice: "1 > 2", bob: "2 > 3" },
+    stalled: true,
+  },
+  {
+    name: "a lease will run out",
+    prepare: async (world) => {
+      const { seq } = (await world.must("alice", "_send_message", { body: 1, kind: "task" })).body;
+      await world.must("bob", "_claim_message", { seq, lease_ms: 80_000_000 });
+    },
+    waits: { alice: "1 > 2", bob: "2 > 3" },
+    stalled: false,
+  },
+];
+
+for (const { name, prepare, waits, stalled } of STALLS) {
+  Deno.test(`A wait that times out ${stalled ? "tells" : "does not speak"} of a stall: ${name}`, async () => {
+    await World.run(async (world) => {
+      await prepare?.(world);
+      const open = [];
+      for (const [who, condition] of Object.entries(waits)) {
+        open.push(await world.wait(who, { condition, timeout: who === "alice" ? 1_000 : 2_000 }));
+      }
+      await world.pass(1_000);
+      const alices = open[Object.keys(waits).indexOf("alice")]!;
+      const { body } = alices.reply()!;
+      const agents = Object.entries(waits).map(([agent, condition]) => ({
+        agent,
+        waiting_on: condition === "" ? "any change" : condition,
+      }));
+      assert.deepEqual(body.stalled?.agents, stalled ? agents : undefined);
+      await world.pass(1_000);
+      if (!stalled || open.length < 2) return;
+      // Alice's wait has ended a second ago, and counts for five.
+      const other = open[1 - open.indexOf(alices)]!;
+      assert.equal(other.reply()!.body.stalled.agents.length, 2);
+      const late = await world.wait("bob", { condition: "1 > 2", timeout: 10_000 });
+      await world.pass(10_000);
+      assert.equal(late.reply()!.body.stalled, undefined, "she may have gone on to work");
+    });
+  });
+}
+
+Deno.test("Many agents, many rooms of thought: equal waits all wake, each with its own eyes", async () => {
+  const agents = Array.from({ length: 20 }, (_, i) => `a${i}`);
+  await World.run(async (world) => {
+    const set = await withSet(world);
+    await world.register("admin", "own", { writes: [{ scope: "${self}", key: "x", value: 1 }] });
+    const shared = [], own = [];
+    for (const who of agents) {
+      shared.push(await world.wait(who, { condition: "has(state._shared.x)" }));
+      own.push(await world.wait(who, { condition: "has(state.self.x)" }));
+    }
+    await set("x", 1, "a0");
+    assert.ok(shared.every((wait) => wait.reply()?.body.triggered));
+    assert.ok(own.every((wait) => wait.reply() === undefined));
+    await world.must("a3", "own");
+    await turns(16);
+    assert.deepEqual(own.flatMap((wait, i) => wait.reply() ? [i] : []), [3]);
+    for (const wait of own) wait.abort();
+  }, agents);
+});
+
+Deno.test("A wait ends with its room, with its rights, and with the service", async () => {
+  const world = await World.start(["alice", "bob"]);
+  const rights = await world.wait("bob", { condition: "1 > 2" });
+  await world.call("POST", "/agents", "admin", { id: "bob" });
+  await turns(20);
+  assert.equal(rights.reply()?.status, 401, "joining again has rotated the token");
+  const closing = await world.wait("alice", { condition: "1 > 2" });
+  const ended = await world.wait("admin", { condition: "1 > 2" });
+  await world.call("DELETE", "");
+  await turns(20);
+  for (const wait of [closing, ended]) {
+    assert.ok([401, 404].includes(wait.reply()?.status ?? 0), wait.reply()?.text);
+  }
+  await world.on.close();
+});
