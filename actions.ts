@@ -12,7 +12,15 @@ import { EXPAND_PARAMS_MAX } from "./limits.ts";
 import { isPrivateScope } from "./policy.ts";
 import { literalTargets } from "./room/changes.ts";
 import type { Room } from "./room.ts";
-import { hasAuthority, mustFitValue, mustHaveAuthority, mustHaveRoomFor, mustNotCycle, mustStayWithinLimits, standingOf } from "./rules.ts";
+import {
+  hasAuthority,
+  mustFitValue,
+  mustHaveAuthority,
+  mustHaveRoomFor,
+  mustNotCycle,
+  mustStayWithinLimits,
+  standingOf,
+} from "./rules.ts";
 import type { Sight } from "./sight.ts";
 import { type Availability, availabilityOf } from "./sight/availability.ts";
 import { arm, checkTimer } from "./timers.ts";

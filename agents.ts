@@ -13,7 +13,7 @@ import { invalid, SyncError } from "./errors.ts";
 import { agentId, json, jsonObject, parseBody } from "./input.ts";
 import { GRANTS_MAX } from "./limits.ts";
 import type { Room } from "./room.ts";
-import { mustNotCycle } from "./rules.ts";
+import { mustFitValue, mustHaveRoomFor, mustNotCycle } from "./rules.ts";
 import { deleteEmbodiments, revokeRoomGrants } from "./store/tokens.ts";
 import { iso, resume } from "./timers.ts";
 import type { AgentDefinition, Json, Millis, Write } from "./types.ts";
@@ -59,8 +59,11 @@ export function decidePatchAgent(
     return describeAgent(hot, room, id, next, now);
   };
   if (!isRecord) return { reply };
+  mustFitValue(next as unknown as Json, "meta");
+  const writes = [agentWrite(room, id, next)];
+  mustHaveRoomFor(room, writes);
   return {
-    draft: { ...authorship(acting, room), kind: "agent", writes: [agentWrite(room, id, next)] },
+    draft: { ...authorship(acting, room), kind: "agent", writes },
     reply,
   };
 }

@@ -2,6 +2,7 @@
  * A credential becomes a principal, and a principal the agent it acts as. Secrets are hashed
  * before they are looked up; what was found is kept until anything about tokens changes.
  */
+import { serviceActor, userActor } from "./actors.ts";
 import { sha256 } from "./canonical.ts";
 import { type Config, isLoopbackName } from "./config.ts";
 import { SyncError } from "./errors.ts";
@@ -17,6 +18,7 @@ import {
 } from "./policy.ts";
 import type { Room } from "./room.ts";
 import type { Store } from "./store.ts";
+import { findServiceOf } from "./store/services.ts";
 import { findEmbodiments, findRoles, findUsername, touchGrants } from "./store/tokens.ts";
 import { findLivingLineage, findToken, type Grant, hashSecret, resourceMatches } from "./tokens.ts";
 import { LEVEL, type Millis } from "./types.ts";
@@ -109,6 +111,10 @@ export class Auth {
     const [grant] = lineage;
     const username = grant!.user === null ? undefined : await findUsername(this.store, grant!.user);
     const roles = grant!.user === null ? new Map() : await findRoles(this.store, grant!.user);
+    const isService = lineage.some(({ client }) => client?.startsWith("sa_"));
+    const service = isService
+      ? await findServiceOf(this.store, lineage.map(({ id }) => id))
+      : undefined;
     const embodied = new Map<string, string[]>();
     for (const { room, agent } of await findEmbodiments(this.store, grant!.id)) {
       embodied.set(room, [...embodied.get(room) ?? [], agent]);
@@ -116,6 +122,7 @@ export class Auth {
     return {
       lineage,
       ...(username === undefined ? {} : { user: { id: grant!.user!, username } }),
+      ...(service ? { service: { id: service.id, actors: service.actors } } : {}),
       roles,
       embodied,
       isOpen: false,
@@ -287,6 +294,12 @@ export function localActor(room: Room, agent: string): string {
   return `did:sync:agent:~${room.uid}~${encodeURIComponent(agent)}`;
 }
 
+/** The actor of a caller that acts as no agent: its service account's, else its user's. */
+export function actorBehind({ user, service }: Principal): string | undefined {
+  if (service) return serviceActor(service.id);
+  return user && userActor(user.username);
+}
+
 /** The agent and the actor that a record carries; an admin in an agent's name stays an admin. */
 export function authorship(acting: Acting, room: Room): Authorship {
   const [grant] = acting.access.principal.lineage;
@@ -295,8 +308,7 @@ export function authorship(acting: Acting, room: Room): Authorship {
   if (own !== undefined && !acting.isBorrowed) {
     return { agent: acting.agent, actor: own, ...session };
   }
-  const user = acting.access.principal.user;
-  const actor = user ? `did:sync:user:${user.username}` : localActor(room, "admin");
+  const actor = actorBehind(acting.access.principal) ?? localActor(room, "admin");
   return {
     agent: acting.agent,
     actor,

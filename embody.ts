@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import { definitionOf, idFromName, joinWrites, mustOwnAgent, text } from "./agents/join.ts";
+import { actorFor } from "./agents/actor.ts";
 import { agentWrite } from "./agents/entry.ts";
 import { setStatus } from "./agents/presence.ts";
 import { type Acting, agentNotFound, agentRequired, authorship, localActor } from "./auth.ts";
@@ -183,7 +184,11 @@ function decideEmbody(
   const [me] = call.principal.lineage;
   const isOwn = !known || access.bound === id ||
     (call.principal.user !== undefined && known.owner === call.principal.user.id);
-  const definition = definedAs(room, id, body, known, call.principal.user?.id ?? null, isOwn, now);
+  // An agent taken by somebody who is not its user speaks as a member of this room only.
+  const actor = isOwn ? actorFor(hot.actors, access, room, id, known, {}) : localActor(room, id);
+  const { name, role } = body;
+  const user = call.principal.user?.id ?? null;
+  const definition = definitionOf(id, { name, role }, known, actor, user, now);
   const isDriven = me!.kind === "as" || access.embodied.includes(id);
   const isThere = known !== undefined && known.left_at === undefined;
   const changes = [
@@ -224,21 +229,6 @@ function decideEmbody(
     ],
     reply,
   };
-}
-
-/** An agent taken by somebody who is not its user speaks as a member of this room only. */
-function definedAs(
-  room: Room,
-  id: string,
-  body: EmbodyBody,
-  known: AgentDefinition | undefined,
-  user: string | null,
-  isOwn: boolean,
-  now: number,
-): AgentDefinition {
-  const { name, role } = body;
-  const definition = definitionOf(room, id, { name, role }, known, user, now);
-  return isOwn ? definition : { ...definition, actor: localActor(room, id) };
 }
 
 function agentEmbodied(id: string, driver: DriverRow): SyncError {

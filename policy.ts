@@ -56,6 +56,8 @@ export interface Principal {
     readonly expiresAt?: Millis | null;
   }[];
   readonly user?: { readonly id: string; readonly username: string };
+  /** The service account that calls in its maker's place, and the actors it may speak for. */
+  readonly service?: { readonly id: string; readonly actors: readonly string[] };
   readonly roles: ReadonlyMap<string, Role>;
   /** Agents the calling grant has joined or embodied, by room uid. */
   readonly embodied: ReadonlyMap<string, readonly string[]>;
@@ -108,7 +110,7 @@ export function accessTo(principal: Principal, room: Room | undefined, id: strin
   return {
     level: reach.level,
     ...(reach.agent === undefined ? {} : { bound: reach.agent }),
-    embodied: principal.embodied.get(room.uid) ?? [],
+    embodied: drivenStill(principal, room, reach.level),
     owner: role === "owner" && reach.level === LEVEL.admin,
     role,
     canWiden: grant.kind === "tok",
@@ -127,6 +129,13 @@ function mayBeBound(principal: Principal, room: Room, role: Role, reach: Reach):
   );
   const known = room.agent(reach.agent);
   return isIssued || known === undefined || known.owner === principal.user!.id;
+}
+
+/** The agents that a user's grant embodies, as far as it still may: its user's own, and any for admins. */
+function drivenStill(principal: Principal, room: Room, level: Level): readonly string[] {
+  const embodied = principal.embodied.get(room.uid) ?? [];
+  if (level === LEVEL.admin) return embodied;
+  return embodied.filter((agent) => room.agent(agent)?.owner === principal.user!.id);
 }
 
 function readAtMost(level: Level): Level {

@@ -1,6 +1,6 @@
 /** Rooms: created, shown, listed, configured, shared with users, ended. */
 import { z } from "zod";
-import { type Acting, authenticated, authorship, localActor } from "./auth.ts";
+import { type Acting, actorBehind, authenticated, authorship, localActor } from "./auth.ts";
 import { versionOf } from "./canonical.ts";
 import type { Decision, Moment } from "./engine/types.ts";
 import type { Engine } from "./engine.ts";
@@ -15,7 +15,7 @@ import {
 } from "./limits.ts";
 import type { Access, Principal } from "./policy.ts";
 import type { Room } from "./room.ts";
-import { mustFitValue } from "./rules.ts";
+import { mustFitValue, mustHaveRoomFor } from "./rules.ts";
 import { areWeights } from "./salience.ts";
 import { formatScope } from "./scopes.ts";
 import type { RoomRow, SideStatement } from "./store/rows.ts";
@@ -115,7 +115,7 @@ export function ownership(
   const side: SideStatement[] = [...admin.statements, ...view.statements];
   if (user) side.push(upsertRole(room.uid, user.id, "owner", label));
   for (const grant of own) side.push(...widened(grant, room.id));
-  const actor = user ? `did:sync:user:${user.username}` : localActor(room, "admin");
+  const actor = actorBehind(principal) ?? localActor(room, "admin");
   return { actor, token: admin.token, view_token: view.token, side };
 }
 
@@ -170,6 +170,7 @@ export function decidePatchRoom(moment: Moment, acting: Acting, raw: Json): Deci
   const writes = settingWrites(room, body);
   const reply = (): JsonObject => describeRoom(room, acting.access);
   if (writes.length === 0) return { reply };
+  mustHaveRoomFor(room, writes);
   return { draft: { ...authorship(acting, room), kind: "configure", writes }, reply };
 }
 
@@ -188,6 +189,7 @@ export function decideConfigure(moment: Moment, acting: Acting, raw: Json): Deci
   const write: Write = value === null
     ? { scope: "_config", key, op: "delete", value: null, revision: 0, version: "" }
     : configWrite(room, key, value);
+  mustHaveRoomFor(room, [write]);
   const reply = (seq: number): JsonObject => ({
     invoked: true,
     action: "_configure",

@@ -16,6 +16,7 @@ import {
 } from "./limits.ts";
 import { grantsOf, isCustomScope, isPrivateScope } from "./policy.ts";
 import type { Room } from "./room.ts";
+import { cellOf } from "./room/changes.ts";
 import type { Json, Write } from "./types.ts";
 
 export { type Gated, mustNotCycle } from "./rules/enabled.ts";
@@ -69,7 +70,7 @@ export function mustStayWithinLimits(room: Room, what: keyof typeof COUNTED, add
 
 /**
  * Refuses what would make the room hold more than it may; what shrinks it is always fine. Throws
- * `limit_exceeded`, and `too_large` for a value that no entry may hold.
+ * `limit_exceeded`.
  */
 export function mustHaveRoomFor(room: Room, writes: readonly Write[]): void {
   const fresh = new Set<string>();
@@ -77,7 +78,7 @@ export function mustHaveRoomFor(room: Room, writes: readonly Write[]): void {
   for (const { scope, key, op, value } of writes) {
     if (op !== "set") continue;
     const old = room.get(scope, key);
-    bytes += mustFitValue(value, `${scope}.${key}`) - (old?.bytes ?? 0);
+    bytes += jsonBytes(value) - (old?.bytes ?? 0);
     if (old || fresh.has(cellOf(scope, key))) continue;
     fresh.add(cellOf(scope, key));
     if (scope === "_views") views++;

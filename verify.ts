@@ -7,6 +7,7 @@ import { baseRoom } from "./replay.ts";
 import { isBaseSigned } from "./retention.ts";
 import type { Room } from "./room.ts";
 import { type Base, breathe, digestOf, placedEntries, showBase } from "./snapshots.ts";
+import { signatureFault } from "./signatures.ts";
 import type { Store } from "./store.ts";
 import type { JsonObject, LogRecord } from "./types.ts";
 
@@ -31,7 +32,7 @@ export async function verifyRoom(store: Store, hot: HotRoom, upTo: number): Prom
     const page = await store.readLog(room.uid, { after, upTo, limit: VERIFY_STEP });
     if (page.length === 0) return broken(after + 1, "the record is missing");
     for (const record of page) {
-      const fault = faultOf(room, record);
+      const fault = faultOf(room, record) ?? signatureFault(record, namesOf(room));
       if (fault) return broken(record.seq, fault);
       room.apply(record);
       room.hash = record.hash;
@@ -46,6 +47,13 @@ export async function verifyRoom(store: Store, hot: HotRoom, upTo: number): Prom
   const difference = await liveDifference(store, hot, room, upTo);
   if (difference !== undefined) return broken(upTo, difference);
   return { ok: true, records, base: showBase(base), head: upTo, hash: room.hash };
+}
+
+/** What the room was called when its records were signed; undefined when that is not known. */
+function namesOf(room: Room): string[] | undefined {
+  const origin = room.forkedFrom as JsonObject | null;
+  if (!origin) return [room.id];
+  return origin["imported"] === true ? undefined : [room.id, String(origin["id"])];
 }
 
 /** What is wrong with a restored base; undefined when it is what its digest says. */

@@ -12,6 +12,7 @@ import {
   hasAuthority,
   mustFitValue,
   mustHaveAuthority,
+  mustHaveRoomFor,
   mustNotCycle,
   mustStayWithinLimits,
 } from "./rules.ts";
@@ -153,6 +154,7 @@ export function decideRegisterView(
   const write = viewWrite(room, raw, acting.agent, now, "params");
   const definition = write.value as unknown as ViewDefinition;
   mustHaveAuthority(room, acting, definition.scope);
+  mustHaveRoomFor(room, [write]);
   if (params.if_version !== undefined) {
     mustMatchVersion(room, "_views", params.id, params.if_version);
   }

@@ -1,6 +1,7 @@
 /** Joining a room, or joining it again as the same agent. */
 import { z } from "zod";
-import { type Acting, authorship, localActor } from "../auth.ts";
+import { parseDid } from "../actors.ts";
+import { type Acting, authorship } from "../auth.ts";
 import { versionOf } from "../canonical.ts";
 import { compile } from "../cel.ts";
 import type { Decision, Moment } from "../engine/types.ts";
@@ -16,8 +17,9 @@ import {
   mustReach,
   type Principal,
 } from "../policy.ts";
+import { actorProof, type Prove } from "../registry/proof.ts";
 import type { Room } from "../room.ts";
-import { mustFitValue, mustNotCycle, mustStayWithinLimits } from "../rules.ts";
+import { mustFitValue, mustHaveRoomFor, mustNotCycle, mustStayWithinLimits } from "../rules.ts";
 import { deleteEmbodiments, insertEmbodiment, revokeRoomGrants } from "../store/tokens.ts";
 import { iso } from "../timers.ts";
 import { mint } from "../tokens.ts";
@@ -30,6 +32,7 @@ import {
   type Write,
 } from "../types.ts";
 import { viewWrite } from "../views.ts";
+import { actorFor } from "./actor.ts";
 import { agentWrite } from "./entry.ts";
 import { setStatus } from "./presence.ts";
 
@@ -46,6 +49,7 @@ export const joinBody = z.strictObject({
   public_keys: z.array(keyName).max(256).optional(),
   views: z.array(z.looseObject({ id: vocabularyId, expr: z.string() })).max(256).optional(),
   actor: z.string().max(512).optional(),
+  actor_proof: actorProof.optional(),
   substrate: jsonObject.optional(),
 });
 const JOIN_EXAMPLE = { id: "alice", name: "Alice", role: "agent" };
@@ -97,13 +101,15 @@ export async function join(
   roomId: string,
   raw: Json,
   elevate?: Elevate,
+  prove?: Prove,
 ): Promise<Joined> {
   const body = parseBody(joinBody, raw, { example: JOIN_EXAMPLE });
   const chance = engine.clock.nonce();
   try {
+    const proven = await provenActor(engine, principal, roomId, body, elevate, prove);
     const { reply } = await engine.submit(
       roomId,
-      (moment) => decideJoin(engine, moment, principal, body, chance, elevate),
+      (moment) => decideJoin(engine, moment, principal, { ...body, proven }, chance, elevate),
     );
     return reply;
   } catch (error) {
@@ -114,11 +120,30 @@ export async function join(
   }
 }
 
+/** The actor whose key signed the challenge that came along. Throws `bad_signature`. */
+async function provenActor(
+  engine: Engine,
+  principal: Principal,
+  room: string,
+  { actor, actor_proof }: z.output<typeof joinBody>,
+  elevate: Elevate | undefined,
+  prove: Prove | undefined,
+): Promise<string | undefined> {
+  if (!actor_proof) return undefined;
+  const did = actor === undefined ? undefined : parseDid(actor)?.did;
+  if (did === undefined || !prove) {
+    throw invalid("actor", "the DID that the proof is of is wanted", "did:key:z6Mk…");
+  }
+  await engine.read(room, (moment) => void joinAccess(principal, moment.room, elevate));
+  await prove(did, actor_proof);
+  return did;
+}
+
 function decideJoin(
   engine: Engine,
   { hot, room, now }: Moment,
   principal: Principal,
-  body: z.output<typeof joinBody>,
+  body: z.output<typeof joinBody> & { readonly proven: string | undefined },
   chance: string,
   elevate: Elevate | undefined,
 ): Decision<Joined> {
@@ -142,7 +167,9 @@ function decideJoin(
   // A user without a role here joins an open room like anybody else.
   const isMember = principal.user !== undefined && principal.roles.has(room.uid);
   const user = isMember ? principal.user!.id : null;
-  const definition = definitionOf(room, id, body, known, user, now);
+  const claim = { wanted: body.actor, proven: body.proven };
+  const actor = actorFor(hot.actors, access, room, id, known, claim);
+  const definition = definitionOf(id, body, known, actor, user, now);
   const writes = joinWrites(room, id, body, definition, now);
   const scope = `rooms:${room.id}:agent:${id}`;
   // An agent's own token ends with this join, so the new one hangs on what that one hung on.
@@ -243,16 +270,15 @@ export function mustOwnAgent(access: Access, known: AgentDefinition, id: string)
   });
 }
 
-/** An agent as a join leaves it. Throws `actor_denied`, `invalid_cel`. */
+/** An agent as a join leaves it. Throws `invalid_cel`. */
 export function definitionOf(
-  room: Room,
   id: string,
   body: z.output<typeof joinBody>,
   known: AgentDefinition | undefined,
+  actor: string,
   user: string | null,
   now: Millis,
 ): AgentDefinition {
-  if (body.actor !== undefined && body.actor !== known?.actor) throw actorDenied(body.actor);
   const meta = body.meta ?? known?.meta;
   const substrate = body.substrate ?? known?.substrate;
   const enabled = body.enabled === undefined ? known?.enabled : body.enabled ?? undefined;
@@ -263,7 +289,7 @@ export function definitionOf(
   return {
     name: body.name ?? known?.name ?? id,
     role: body.role ?? known?.role ?? "agent",
-    actor: known?.actor ?? localActor(room, id),
+    actor,
     joined_at: known && known.left_at === undefined ? known.joined_at : iso(now),
     grants: known?.grants ?? [],
     ...(meta === undefined || meta === null ? {} : { meta }),
@@ -271,14 +297,6 @@ export function definitionOf(
     ...(enabled === undefined ? {} : { enabled }),
     ...(owner === undefined ? {} : { owner }),
   };
-}
-
-function actorDenied(actor: string): SyncError {
-  return new SyncError("actor_denied", `This caller has no right to speak as "${actor}".`, {
-    field: "actor",
-    hint: 'Leave "actor" out to get an actor of this room.',
-    help: "trust",
-  });
 }
 
 /** What a join writes: the agent, its first state, its views. */
@@ -289,9 +307,9 @@ export function joinWrites(
   definition: AgentDefinition,
   now: Millis,
 ): Write[] {
+  mustFitValue(definition as unknown as Json, "meta");
   const writes = [agentWrite(room, id, definition)];
   const state = Object.entries(body.state ?? {});
-  mustStayWithinLimits(room, "keys", state.length);
   for (const [key, value] of state) {
     if (!keyName.safeParse(key).success) {
       throw invalid(`state.${key}`, "a key is 1-256 printable characters");
@@ -311,6 +329,7 @@ export function joinWrites(
   }
   const isPlain = definition.enabled === undefined && writes.every((w) => w.scope !== "_views");
   if (!isPlain) mustNotCycle(room, writes);
+  mustHaveRoomFor(room, writes);
   return writes;
 }
 

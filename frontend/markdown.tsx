@@ -18,6 +18,8 @@ export interface MarkdownOptions {
   readonly code?: (text: string, lang: string) => ComponentChildren;
   /** Where a link leads from here; undefined leaves its text without one. */
   readonly href?: (href: string) => string | undefined;
+  /** Where a picture is that may be shown; others become links. */
+  readonly picture?: (href: string) => string | undefined;
   /** Level of the topmost heading that there is; the others follow without a gap. */
   readonly level?: number;
   /** How much work a text may make; for texts of anybody. */
@@ -198,11 +200,7 @@ function Inline({ token, options, depth }: BlockProps) {
     case "link":
       return <Link href={(token as Tokens.Link).href} options={options}>{inner()}</Link>;
     case "image":
-      return (
-        <Link href={(token as Tokens.Image).href} options={options}>
-          {(token as Tokens.Image).text || "picture"}
-        </Link>
-      );
+      return <Picture token={token as Tokens.Image} options={options} />;
     case "checkbox":
       return <span>{(token as { checked?: boolean }).checked ? "☑ " : "☐ "}</span>;
     case "text":
@@ -211,6 +209,14 @@ function Inline({ token, options, depth }: BlockProps) {
     default:
       return <>{token.raw}</>;
   }
+}
+
+function Picture(
+  { token, options }: { readonly token: Tokens.Image; readonly options: MarkdownOptions },
+) {
+  const address = options.picture?.(token.href);
+  if (address !== undefined) return <img src={address} alt={token.text} />;
+  return <Link href={token.href} options={options}>{token.text || "picture"}</Link>;
 }
 
 function Link({ href, options, children }: {

@@ -5,7 +5,7 @@
 import type { Context, Hono } from "hono";
 import type { Config } from "../config.ts";
 import { cookieName } from "../oauth/session.ts";
-import { Frontend, type StaticFile, STYLES } from "./pages/bundle.ts";
+import { Frontend, PICTURE_PREFIX, type StaticFile, STYLES } from "./pages/bundle.ts";
 import { type Doc, indexDocuments, searchDocuments } from "./pages/doc-index.ts";
 import { docPage, docsPage } from "./pages/docs.tsx";
 import { landingPage } from "./pages/landing.tsx";
@@ -31,7 +31,6 @@ export interface ErrorPages {
 }
 
 const PICTURES = new URL("../reference/pictures/", import.meta.url);
-const PICTURE_PREFIX = "/static/app/pictures/";
 
 /** Mounts the pages. */
 export async function mountPages(app: Hono, deps: PageDeps): Promise<ErrorPages> {

@@ -70,7 +70,7 @@ export function mayKnowGate(
 }
 
 /** Agents that are judged when somebody asks who could. */
-const AGENTS_JUDGED = 25;
+const AGENTS_JUDGED = 12;
 
 /** The agents that could invoke an action now; what the audience may not know is left out and said. */
 export function whoCould(

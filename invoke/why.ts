@@ -37,9 +37,9 @@ export function why(program: Program, sight: Sight, audience: Audience): JsonObj
 }
 
 /** Steps that finding out who could change something may take: a refusal is answered at once. */
-const WHO_STEPS = 20_000;
+const WHO_STEPS = 5_000;
 /** Actions for which it is found out. */
-const ACTIONS_JUDGED = 8;
+const ACTIONS_JUDGED = 4;
 
 /** The actions that could change a part, with the agents for whom they are available now. */
 function whoCouldChange(
@@ -48,8 +48,11 @@ function whoCouldChange(
   audience: Audience,
   budget: Budget,
 ): JsonObject[] {
-  const ids = (part["could_change"] as string[]).slice(0, ACTIONS_JUDGED);
-  return ids.map((action) => ({ action, ...whoCould(sight, audience, action, budget) }));
+  return (part["could_change"] as string[]).map((action, i) =>
+    i < ACTIONS_JUDGED
+      ? { action, ...whoCould(sight, audience, action, budget) }
+      : { action, agents: [], unknown: true }
+  );
 }
 
 function describePart(

@@ -45,6 +45,7 @@ export interface Stage {
 interface Working {
   readonly exists: boolean;
   readonly value: Json | undefined;
+  readonly bytes: number;
   readonly revision: number;
   readonly timer: ArmedTimer | undefined;
   readonly enabled: string | undefined;
@@ -95,7 +96,8 @@ class Plan {
     const value = this.resultOf(isRow ? "value" : mode, operand, before, scope, key);
     const revision = before.isTouched ? before.revision : before.revision + 1;
     const life = this.life(template, mode === "value", before, field);
-    this.#addedBytes += mustFitValue(value, `${field}.value`);
+    const bytes = mustFitValue(value, `${field}.value`);
+    this.#addedBytes += bytes - before.bytes;
     if (!before.exists) this.#addedKeys++;
     this.push(
       {
@@ -109,15 +111,17 @@ class Plan {
         ...(life.enabled === undefined ? {} : { enabled: life.enabled }),
       },
       value,
+      bytes,
       life.timer,
     );
   }
 
-  private push(write: Write, value: Json | undefined, timer?: ArmedTimer): void {
+  private push(write: Write, value: Json | undefined, bytes: number, timer?: ArmedTimer): void {
     this.writes.push(write);
     this.#working.set(cellOf(write.scope, write.key), {
       exists: value !== undefined,
       value,
+      bytes,
       revision: write.revision,
       timer,
       enabled: write.enabled,
@@ -132,6 +136,7 @@ class Plan {
     return {
       exists: entry !== undefined,
       value: entry?.value,
+      bytes: entry?.bytes ?? 0,
       revision: entry?.revision ?? 0,
       timer: entry?.timer,
       enabled: entry?.enabled,
@@ -151,7 +156,8 @@ class Plan {
   private remove(scope: string, key: string, before: Working): void {
     if (!before.exists) return;
     this.#addedKeys--;
-    this.push({ scope, key, op: "delete", value: null, revision: 0, version: "" }, undefined);
+    this.#addedBytes -= before.bytes;
+    this.push({ scope, key, op: "delete", value: null, revision: 0, version: "" }, undefined, 0);
   }
 
   private renew(scope: string, key: string, before: Working): void {

@@ -339,6 +339,35 @@ Deno.test("Changed rights end a stream with reset, lost ones with end; before an
   }, ["alice", "bob", "carol"]);
 });
 
+Deno.test("While rights are being judged again nothing is told; then all of it, or nothing more", async () => {
+  await World.run(async (world) => {
+    const set = await withSet(world);
+    const lost = await Stream.open(world, "bob");
+    const kept = await Stream.open(world, "carol");
+    const { auth } = world.on.service.deps;
+    const again = auth.again.bind(auth);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    Object.assign(auth, {
+      again: async (...args: Parameters<typeof again>) => {
+        await promise;
+        return await again(...args);
+      },
+    });
+    await world.call("POST", "/agents", "admin", { id: "bob" });
+    const seq = await set("x", 1);
+    await world.pass(100);
+    for (const stream of [lost, kept]) {
+      assert.ok(stream.events.every((e) => e.event !== "record" || e.id! < seq));
+    }
+    resolve();
+    await turns(40);
+    assert.deepEqual(kept.of("record").map((e) => e.id), [seq - 1, seq]);
+    assert.equal(lost.events.at(-1)!.event, "end");
+    assert.ok(lost.of("record").every((e) => e.id! < seq));
+    await kept.close();
+  }, ["alice", "bob", "carol"]);
+});
+
 Deno.test("A stream ends with its room, and with the service", async () => {
   const world = await World.start(["alice"]);
   const gone = await Stream.open(world, "alice");

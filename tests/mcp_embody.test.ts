@@ -1,5 +1,6 @@
 /** Embodying: one driver at a time, take-over explicit and logged, traces stay. */
 import assert from "node:assert/strict";
+import { agentWrite } from "../agents/entry.ts";
 import {
   makeRoom,
   makeUser,
@@ -93,6 +94,14 @@ Deno.test("an agent of somebody else that an admin takes speaks as a member of t
   const { agent: alice } = await member(on, room, "alice");
   const { agent: boss } = await member(on, room, "boss", "owner");
   await alice.do("sync_embody", { room: room.id, agent: "worker" });
+  await on.service.engine.submit(room.id, ({ room }) => {
+    const known = { ...room.agent("worker")!, actor: "did:sync:agent:known-elsewhere" };
+    const writes = [agentWrite(room, "worker", known)];
+    return {
+      draft: { agent: "worker", actor: known.actor, kind: "agent", writes },
+      reply: () => undefined,
+    };
+  });
   await boss.do("sync_embody", { room: room.id, agent: "worker", take_over: true });
   const hot = await on.service.engine.find(room.id);
   assert.equal(hot.room.agent("worker")!.actor, `did:sync:agent:~${hot.room.uid}~worker`);
@@ -194,4 +203,24 @@ Deno.test("an embodiment belongs to the token: it outlives the connection and a 
   assert.equal(taken._session.taken_over, false);
   await Promise.all([back.close(), next.close()]);
   await again.close();
+});
+
+Deno.test("an admin who is one no longer drives nobody else's agent", async () => {
+  const on = await startService();
+  const room = await makeRoom(on, ["bob"]);
+  const { agent: boss, token } = await member(on, room, "boss", "owner");
+  await boss.do("sync_embody", { room: room.id, agent: "bob", take_over: true });
+  await boss.do("sync_embody", { room: room.id, agent: "mine" });
+  assert.equal(
+    (await boss.do("sync_send_message", { room: room.id, agent: "bob", body: 1 })).from,
+    "bob",
+  );
+  await boss.do("sync_restrict_scope", { room: room.id, level: "write" });
+  const refused = await boss.tell("sync_send_message", { room: room.id, agent: "bob", body: 1 });
+  assert.equal(refused.body.error, "identity_mismatch");
+  const seen = await on.call("GET", `/rooms/${room.id}/context?agent=bob`, { token });
+  assert.equal(seen.status, 403);
+  assert.equal((await boss.do("sync_send_message", { room: room.id, body: 1 })).from, "mine");
+  await boss.close();
+  await on.close();
 });

@@ -61,6 +61,10 @@ for (const era of ERAS) {
       );
     }
     assert.equal(typeof await read(bob, "sync://reference/SKILL.md"), "string");
+    await on.invoke(room.id, "_send_message", { body: "read me" }, room.admin);
+    await read(bob, `sync://rooms/${room.id}/context`);
+    assert.equal((await bob.do("sync_read_context", { room: room.id })).messages.unread, 1);
+    assert.equal((await bob.do("sync_read_context", { room: room.id })).messages.unread, 0);
     const other = await makeRoom(on);
     for (
       const uri of [

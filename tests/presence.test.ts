@@ -76,7 +76,7 @@ Deno.test("Any call turns idle to active; busy and done stay; an admin's borrowe
       const now = await shown(world, "bob");
       assert.equal(now.status, after);
       const last = status === "done" ? world.clock.now() - 30_000 : world.clock.now();
-      assert.equal(now.last_heartbeat, new Date(last).toISOString(), status);
+      assert.equal(now.last_heartbeat, new Date(last).toISOString(), status!);
     }
   });
 });

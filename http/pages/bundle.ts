@@ -26,6 +26,8 @@ export const DIST = new URL("dist/", FRONTEND);
 const ENTRIES = ["app.tsx", "landing.ts"] as const;
 const SCRIPT_TYPE = "text/javascript; charset=utf-8";
 const PREFIX = "/static/app/";
+/** What the addresses of the pictures in `reference/pictures` begin with. */
+export const PICTURE_PREFIX = `${PREFIX}pictures/`;
 
 /** The styles and the icon, under addresses that change with their content. */
 export const STYLES = styleFiles({

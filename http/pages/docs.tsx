@@ -1,6 +1,7 @@
 /** The documents as pages: a list, each one with its headings, and what a search finds. */
 import { Markdown, type MarkdownOptions, safeHref } from "../../frontend/markdown.tsx";
 import type { Doc, Heading, Hit } from "./doc-index.ts";
+import { PICTURE_PREFIX } from "./bundle.ts";
 import { highlight } from "./highlight.tsx";
 import { Frame, respondPage, type Visitor } from "./layout.tsx";
 
@@ -141,6 +142,10 @@ function optionsFor(doc: Doc, docs: readonly Doc[]): MarkdownOptions {
   return {
     headingId: () => rest.shift()?.id,
     code: highlight,
+    picture: (href) => {
+      const name = /(?:^|\/)pictures\/([a-z0-9-]+\.png)$/.exec(href)?.[1];
+      return name === undefined ? undefined : PICTURE_PREFIX + name;
+    },
     href: (href) => documentHref(href, docs),
   };
 }
