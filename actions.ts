@@ -21,6 +21,7 @@ import {
   mustStayWithinLimits,
   standingOf,
 } from "./rules.ts";
+import { ownActor, rememberingAs } from "./rules/remembering.ts";
 import type { Sight } from "./sight.ts";
 import { type Availability, availabilityOf } from "./sight/availability.ts";
 import { arm, checkTimer } from "./timers.ts";
@@ -94,7 +95,12 @@ export function decideRegisterAction(
   const known = room.get("_actions", params.id);
   const old = known?.value as unknown as ActionDefinition | undefined;
   if (old && !hasAuthority(room, acting, old.scope)) throw actionOwned(params.id, old.scope);
-  const definition = definitionFrom(room, acting, params);
+  const found = definitionFrom(room, acting, params);
+  const own = ownActor(room, acting);
+  const definition = {
+    ...found,
+    ...rememberingAs(acting.agent, own, found.scope, JSON.stringify(params)),
+  };
   mustHaveAuthority(room, acting, definition.scope);
   if (params.if_version !== undefined) {
     mustMatchVersion(room, "_actions", params.id, params.if_version);

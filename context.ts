@@ -13,7 +13,7 @@ import {
   type StateSection,
   tierFor,
 } from "./context/state.ts";
-import { showActions, showAgents, showViews } from "./context/vocabulary.ts";
+import { mayContestHaveChanged, showActions, showAgents, showViews } from "./context/vocabulary.ts";
 import type { Engine } from "./engine.ts";
 import type { Moment } from "./engine/types.ts";
 import type { HotRoom } from "./engine/hot.ts";
@@ -60,12 +60,13 @@ export function buildContext(
   const has = (section: "state" | "views" | "agents" | "actions" | "messages"): boolean =>
     query.sections.has(section);
   if (has("views")) hot.viewsReadAt = moment.room.head;
+  const state = has("state")
+    ? collectState(sight, query, seen)
+    : { scopes: [], candidates: [], isWhole: true };
   const collected: Collected = {
-    state: has("state")
-      ? collectState(sight, query, seen)
-      : { scopes: [], candidates: [], isWhole: true },
-    views: has("views") ? showViews(sight, query) : new Map(),
-    agents: has("agents") ? showAgents(sight, hot) : new Map(),
+    state,
+    views: has("views") ? showViews(sight, query, state.isWhole) : new Map(),
+    agents: has("agents") ? showAgents(sight, hot, query.depth) : new Map(),
     actions: has("actions") ? showActions(sight, hot, acting, query) : new Map(),
     messages: has("messages") ? collectMessages(sight, query) : undefined,
   };
@@ -171,6 +172,7 @@ function removedSince({ room, hot }: Moment, sight: Sight, since: number): Json[
     const entry = room.get(scope, key);
     if (!entry || !sight.isThere(scope, key, entry)) add(scope, key);
   }
+  if (room.contested.size === 0 && mayContestHaveChanged(room, since)) add("_views", "_contested");
   // With an agent go its scope, its actions and its messages.
   const addThingsOf = (agent: string): void => {
     for (const key of room.scopes.get(agent)?.keys() ?? []) add(agent, key);

@@ -36,6 +36,7 @@ import { IDEMPOTENCY_KEY_LENGTH_MAX } from "./limits.ts";
 import { decideClaim, decideRelease, decideSend } from "./messages.ts";
 import { mustReach } from "./policy.ts";
 import { decideConfigure } from "./rooms.ts";
+import { withSignature } from "./registry/signed.ts";
 import { actionEyes, callerEyes, plain, Sight, Tracker } from "./sight.ts";
 import type { AgentStatus, Json, JsonObject } from "./types.ts";
 import { decideDeleteView, decideRegisterView } from "./views.ts";
@@ -84,7 +85,8 @@ export function commandOf(
     const acting = act(request.principal, moment, "action.invoke", named, request.elevate);
     mustActAsSomebody(acting, moment.room);
     try {
-      const decision = decide(engine, moment, acting, request.action, body);
+      const decided = decide(engine, moment, acting, request.action, body);
+      const decision = withSignature(decided, acting, moment.room, request.signed);
       if (!body.dry_run) heartbeat(engine, moment.hot, acting, moment.now);
       return withContext(decision, moment, acting, body, request);
     } catch (error) {

@@ -24,6 +24,8 @@ import { Limits } from "./http/limits.ts";
 import { mountIdentity } from "./http/identity.ts";
 import { type McpDoor, type McpParts, mountMcp } from "./mcp/mount.ts";
 import { Memory } from "./memory.ts";
+import { fetchPublic } from "./oauth/documents.ts";
+import { KeyRing } from "./registry/proof.ts";
 import { Standing } from "./standing.ts";
 import { Store } from "./store.ts";
 import { Waits } from "./wait.ts";
@@ -39,6 +41,8 @@ export interface ServiceOptions {
   /** A database somebody else opened, such as a host's own. */
   readonly client?: NonNullable<DbOptions["client"]>;
   readonly address?: AddressOf;
+  /** Fetches the documents of `did:web`; the default takes public https addresses only. */
+  readonly fetchDidDocument?: (url: URL) => Promise<string>;
   /** What tests of the protocol itself add to every MCP server. */
   readonly extendMcp?: McpParts["extend"];
 }
@@ -64,7 +68,10 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     ...(options.client ? { client: options.client } : {}),
   });
   const engine = new Engine(store, clock);
-  engine.actors = new Standing(engine);
+  const standing = new Standing(engine);
+  engine.actors = standing;
+  const fetchDocument = options.fetchDidDocument ?? fetchPublic;
+  const keys = new KeyRing({ store, clock, origin: config.origin, fetchDocument });
   const auth = new Auth(store, config, () => clock.now());
   const waits = new Waits(engine, auth);
   const streams = new Streams(engine, auth);
@@ -74,7 +81,8 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   const address = options.address ?? (() => "local");
   const app = new Hono();
   const elevate = await mountIdentity(app, { store, engine, auth, config, clock, address });
-  const deps: Deps = { config, store, engine, auth, waits, streams, memory, elevate };
+  const doors = { auth, waits, streams, memory, elevate };
+  const deps: Deps = { config, store, engine, standing, keys, ...doors };
   const metrics = new Metrics(engine, waits);
   const documents = await loadDocuments(new URL("./", import.meta.url), config.origin);
   const limits = new Limits(config, clock, address);
@@ -259,7 +267,12 @@ function preflight(): Response {
   });
 }
 
-const PATTERNS = ROUTES.map((route) => ({
+/** What is only ever read, beside the routes. */
+const READ_ONLY = ["/healthz", "/readyz", "/metrics", "/openapi.json", "/SKILL.md"];
+const PATTERNS = [
+  ...ROUTES,
+  ...[...READ_ONLY, "/reference/:doc", "/docs"].map((path) => ({ method: "GET", path })),
+].map((route) => ({
   method: route.method,
   pattern: new RegExp(`^${route.path.replace(/:[a-z]+/g, "[^/]+")}$`),
 }));

@@ -82,7 +82,8 @@ function scopesOf(seen: Json, agent: string): string[] {
 
 /**
  * The record as a reader sees it: parts it may not read are `{"hidden": h}`; with `proof` the
- * salts of the readable ones stand beside, so that anyone can recompute the hash.
+ * salts of the readable ones stand beside, so that anyone can recompute the hash. That a record is
+ * signed is for everybody to see.
  */
 export function shownTo(record: LogRecord, rights: PartRights, proof = false): JsonObject {
   const shown = openMembers(record);
@@ -93,6 +94,10 @@ export function shownTo(record: LogRecord, rights: PartRights, proof = false): J
   PARTS.forEach((name: PartName, index) => {
     const part = record[name];
     if (part === undefined) return;
+    if (name === "signed" && !proof) {
+      shown[name] = true;
+      return;
+    }
     const salt = saltOf(record.nonce, index);
     const isOpen = partsOpen &&
       (name !== "seen" ||

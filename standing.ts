@@ -167,6 +167,14 @@ export class Standing implements ActorsPort {
     return this.#evidence.peek(did)!;
   }
 
+  /** How verdicts name a judge: by the user behind it, or by itself. */
+  async judgeKey(did: string): Promise<string> {
+    if (isLocalActor(did)) return did;
+    if (!this.#owners.isFresh(did)) await this.#owners.load(did);
+    const user = this.#owners.peek(did)?.user;
+    return user === undefined ? did : `user:${user}`;
+  }
+
   /** Something of an actor has changed: what is kept of it is loaded again. */
   changed(did: string): void {
     for (const shelf of [this.#evidence, this.#owners, this.#memories]) shelf.touch(did);

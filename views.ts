@@ -16,6 +16,7 @@ import {
   mustNotCycle,
   mustStayWithinLimits,
 } from "./rules.ts";
+import { ownActor, rememberingAs } from "./rules/remembering.ts";
 import { callerEyes, Sight } from "./sight.ts";
 import { programOf } from "./sight/programs.ts";
 import { arm } from "./timers.ts";
@@ -105,6 +106,7 @@ export function viewWrite(
   registrar: string,
   now: Millis,
   at: string,
+  actor?: string,
 ): Write {
   const params = parseBody(registerViewParams, raw, { example: EXAMPLE, at });
   checkView(room, params, `${at}.`);
@@ -118,6 +120,7 @@ export function viewWrite(
     ...(params.enabled == null ? {} : { enabled: params.enabled }),
     ...(render == null ? {} : { render: render as Record<string, Json> }),
     registered_by: registrar,
+    ...rememberingAs(registrar, actor, scope, params.expr),
   };
   const value = definition as unknown as Json;
   mustFitValue(value, at);
@@ -151,7 +154,7 @@ export function decideRegisterView(
   const params = parseBody(registerViewParams, raw, { example: EXAMPLE, at: "params" });
   const known = room.view(params.id);
   if (known && !hasAuthority(room, acting, known.scope)) throw viewOwned(params.id, known.scope);
-  const write = viewWrite(room, raw, acting.agent, now, "params");
+  const write = viewWrite(room, raw, acting.agent, now, "params", ownActor(room, acting));
   const definition = write.value as unknown as ViewDefinition;
   mustHaveAuthority(room, acting, definition.scope);
   mustHaveRoomFor(room, [write]);

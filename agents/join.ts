@@ -322,10 +322,12 @@ export function joinWrites(
     const quoted = JSON.stringify(key);
     const expr = `${quoted} in state.self ? state.self[${quoted}].value : null`;
     const view = { id: viewIdFor(`${id}.${key}`), expr, scope: id };
-    writes.push(ownView(room, view, id, now, `public_keys.${key}`));
+    writes.push(ownView(room, view, definition, id, now, `public_keys.${key}`));
   }
   for (const [i, view] of (body.views ?? []).entries()) {
-    writes.push(ownView(room, { ...view, scope: id } as JsonObject, id, now, `views[${i}]`));
+    writes.push(
+      ownView(room, { ...view, scope: id } as JsonObject, definition, id, now, `views[${i}]`),
+    );
   }
   const isPlain = definition.enabled === undefined && writes.every((w) => w.scope !== "_views");
   if (!isPlain) mustNotCycle(room, writes);
@@ -334,8 +336,15 @@ export function joinWrites(
 }
 
 /** A view that joining brings along: never one of somebody else's. Throws `view_owned`. */
-function ownView(room: Room, view: JsonObject, id: string, now: Millis, field: string): Write {
-  const write = viewWrite(room, view, id, now, field);
+function ownView(
+  room: Room,
+  view: JsonObject,
+  { actor }: AgentDefinition,
+  id: string,
+  now: Millis,
+  field: string,
+): Write {
+  const write = viewWrite(room, view, id, now, field, actor);
   const known = room.view(write.key);
   if (!known || known.scope === id) return write;
   throw new SyncError("view_owned", `The view "${write.key}" belongs to "${known.scope}".`, {

@@ -2,14 +2,13 @@
  * A server under test, as a process of its own: `host.ts product|floor <database>`. Prints its
  * port; answers each line on standard input with its memory and the processor time it used.
  */
-import { createService } from "../main.ts";
-import { readConfig } from "../config.ts";
-import { clientAddress } from "../http/address.ts";
-import { openFloor } from "./floor.ts";
 
 const [what, db] = Deno.args as [string, string];
 
 async function product(): Promise<Deno.ServeHandler<Deno.NetAddr>> {
+  const { createService } = await import("../main.ts");
+  const { readConfig } = await import("../config.ts");
+  const { clientAddress } = await import("../http/address.ts");
   const settings: Record<string, string> = { SYNC_DB: db, SYNC_LOG: "off" };
   const addresses = new WeakMap<Request, string>();
   const config = readConfig((name) => settings[name]);
@@ -23,7 +22,12 @@ async function product(): Promise<Deno.ServeHandler<Deno.NetAddr>> {
   };
 }
 
-const handler = what === "floor" ? (await openFloor(db)).fetch : await product();
+async function floor(): Promise<Deno.ServeHandler<Deno.NetAddr>> {
+  const { openFloor } = await import("./floor.ts");
+  return (await openFloor(db)).fetch;
+}
+
+const handler = what === "floor" ? await floor() : await product();
 const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => undefined }, handler);
 console.log(JSON.stringify({ port: server.addr.port }));
 

@@ -127,6 +127,8 @@ function parseWhole(get: Parameters): ContextQuery {
   const { sections, onlyScopes } = parseOnly(words("only"));
   if (!flag(get, "actions", true)) sections.delete("actions");
   if (!flag(get, "messages", true)) sections.delete("messages");
+  // Rendering drops the nulls; here its value is only looked at.
+  flag(get, "compact", false);
   const since = whole(get, "since", 0, Number.MAX_SAFE_INTEGER);
   const budget = whole(get, "budget", BUDGET_TOKENS_MIN, 10_000_000);
   return {

@@ -5,6 +5,7 @@ import { CelError } from "../cel.ts";
 import { BUILTINS } from "../builtins.ts";
 import type { HotRoom } from "../engine/hot.ts";
 import { AGENT_SILENT_MS } from "../limits.ts";
+import type { Room } from "../room.ts";
 import type { Sight } from "../sight.ts";
 import { availabilityOf } from "../sight/availability.ts";
 import { builtinMeta, metaOf } from "../sight/meta.ts";
@@ -15,26 +16,45 @@ import type { ActionDefinition, AgentDefinition, Entry, Json, JsonObject } from 
 import type { ContextQuery } from "./query.ts";
 import { mayHaveFlipped } from "./state.ts";
 
-/** Views by id: value, and why there is none. */
-export function showViews(sight: Sight, query: ContextQuery): Map<string, JsonObject> {
+/** Views by id: value, and why there is none. Beside a state that is shown whole, so are they. */
+export function showViews(
+  sight: Sight,
+  query: ContextQuery,
+  isStateWhole: boolean,
+): Map<string, JsonObject> {
+  const isWhole = isStateWhole && !query.namesThresholds && query.elision === "auto";
   const shown = new Map<string, JsonObject>();
   for (const id of sight.viewIds()) {
-    const view = showView(sight, id, query);
+    const view = showView(sight, id, query, isWhole);
     if (view) shown.set(id, view);
   }
   return shown;
 }
 
-function showView(sight: Sight, id: string, query: ContextQuery): JsonObject | undefined {
+/** May `_contested` read differently than at record `since`: was an action written or taken away? */
+export function mayContestHaveChanged(room: Room, since: number): boolean {
+  for (const { seq } of room.scopes.get("_actions")?.entries.values() ?? []) {
+    if (seq > since) return true;
+  }
+  for (let i = room.removals.length - 1; i >= 0 && room.removals[i]!.seq > since; i--) {
+    if (room.removals[i]!.scope === "_actions") return true;
+  }
+  return false;
+}
+
+function showView(
+  sight: Sight,
+  id: string,
+  query: ContextQuery,
+  isWhole: boolean,
+): JsonObject | undefined {
   const result = sight.view(id);
   if (!result) return undefined;
   const entry = sight.room.get("_views", id);
   if (!entry) {
-    const head = Math.max(
-      0,
-      ...[...sight.room.scopes.get("_actions")?.entries.values() ?? []].map((e) => e.seq),
-    );
-    if (query.since !== undefined && head <= query.since) return undefined;
+    if (query.since !== undefined && !mayContestHaveChanged(sight.room, query.since)) {
+      return undefined;
+    }
     return { value: result.value, system: true, _meta: builtinMeta() };
   }
   const { since } = query;
@@ -43,7 +63,8 @@ function showView(sight: Sight, id: string, query: ContextQuery): JsonObject | u
     !mayHaveFlipped(sight, "_views", id, since);
   if (isSame) return undefined;
   const score = sight.scorer.score("_views", id, entry);
-  const isExpanded = query.expand.some((path) => path === `_views.${id}` || path === "_views.*");
+  const isExpanded = isWhole ||
+    query.expand.some((path) => path === `_views.${id}` || path === "_views.*");
   const raw = isExpanded ? "focus" : tierOf(score, query.focus, query.elide);
   const tier = raw === "elided" && (query.elision === "none" || !query.namesThresholds)
     ? "peripheral"
@@ -68,21 +89,33 @@ function showView(sight: Sight, id: string, query: ContextQuery): JsonObject | u
 }
 
 /** Agents by id, as presence has them. */
-export function showAgents(sight: Sight, hot: HotRoom): Map<string, JsonObject> {
+export function showAgents(
+  sight: Sight,
+  hot: HotRoom,
+  depth: ContextQuery["depth"],
+): Map<string, JsonObject> {
   const shown = new Map<string, JsonObject>();
   for (const [id, agent] of sight.room.liveAgents()) {
     const entry = sight.entry("_agents", id);
     if (!entry) continue;
     const _meta = metaOf(sight, "_agents", id, entry, "focus");
     if (hot.isPast) {
-      shown.set(id, { value: pastAgent(agent), _meta });
+      shown.set(id, { value: { ...pastAgent(agent), ...trusted(sight, agent, depth) }, _meta });
       continue;
     }
     const last = hot.presence.get(id)?.lastHeartbeat ?? entry.updatedAt;
     if (sight.now - last > AGENT_SILENT_MS) _meta["silent"] = true;
-    shown.set(id, { value: agentValue(hot, id, agent, last), _meta });
+    const value = { ...agentValue(hot, id, agent, last), ...trusted(sight, agent, depth) };
+    shown.set(id, { value, _meta });
   }
   return shown;
+}
+
+/** At full depth: the trust that an agent's actor has earned, by domain. */
+function trusted(sight: Sight, agent: AgentDefinition, depth: ContextQuery["depth"]): JsonObject {
+  const { actors } = sight.live;
+  if (depth !== "full" || !actors) return {};
+  return { trust: actors.profile(agent.actor, sight.now).map((figures) => ({ ...figures })) };
 }
 
 /** An agent without what is not history. */

@@ -54,6 +54,8 @@ export class Follower {
     if (row.head <= hot.durable || hot.pending.length > 0) return;
     const records = await this.store.readLog(hot.room.uid, { after: hot.durable });
     if (hot.pending.length > 0) return;
+    // A log that was cut beyond where this room stands cannot be followed: the room is loaded anew.
+    if (records[0]?.seq !== hot.room.head + 1) return this.events.onEnded(hot);
     const cells = new Set<string>(["head"]);
     for (const record of records) {
       if (record.seq !== hot.room.head + 1) continue;

@@ -146,6 +146,7 @@ export interface Write {
   readonly op?: string;
   readonly value?: Json;
   readonly revision?: number;
+  readonly timer?: Timer;
   readonly hidden?: string;
 }
 

@@ -1,6 +1,7 @@
 /** Routes about agents, and invoking. */
 import { decideLeave, decidePatchAgent } from "../agents.ts";
 import { join } from "../agents/join.ts";
+import { heartbeat } from "../agents/presence.ts";
 import { act, type Acting } from "../auth.ts";
 import { buildContext } from "../context.ts";
 import { fromJson, parseContextQuery } from "../context/query.ts";
@@ -8,7 +9,8 @@ import type { Decision, Moment } from "../engine/types.ts";
 import { SyncError } from "../errors.ts";
 import { invoke } from "../invoke.ts";
 import { actionEnded } from "../invoke/ended.ts";
-import type { Verb } from "../policy.ts";
+import type { Principal, Verb } from "../policy.ts";
+import { checkSigned, isSigned, type SignedRequest } from "../registry/signed.ts";
 import type { Json } from "../types.ts";
 import { type Call, hideExistence, type Reply } from "./call.ts";
 import type { Route } from "./routes.ts";
@@ -24,7 +26,15 @@ async function submit(
   const { engine, elevate, auth } = call.deps;
   try {
     const { reply, seq } = await engine.submit(call.param("id"), (moment) => {
-      return decide(moment, act(principal, moment, verb, call.agent, elevate), body);
+      const acting = act(
+        principal,
+        moment,
+        verb,
+        call.agent ?? ownTarget(call, principal, moment),
+        elevate,
+      );
+      heartbeat(engine, moment.hot, acting, moment.now);
+      return decide(moment, acting, body);
     });
     auth.forget();
     return { body: reply, seq };
@@ -33,17 +43,47 @@ async function submit(
   }
 }
 
+/** The agent that the path names, when the token has joined it: then it acts on itself. */
+function ownTarget(call: Call, principal: Principal, { room }: Moment): string | undefined {
+  const target = call.params["agent"];
+  if (target === undefined || !principal.embodied.get(room.uid)?.includes(target)) return undefined;
+  return room.agent(target)?.left_at === undefined ? target : undefined;
+}
+
 async function joinRoom(call: Call): Promise<Reply> {
   const principal = await call.principal();
   const { engine, auth, elevate } = call.deps;
   const body = await call.json();
   try {
-    const joined = await join(engine, principal, call.param("id"), body, elevate);
+    const joined = await join(
+      engine,
+      principal,
+      call.param("id"),
+      body,
+      elevate,
+      call.deps.keys.prove,
+    );
     auth.forget();
     return { status: 201, body: joined as unknown as Json };
   } catch (error) {
     throw hideExistence(error, principal);
   }
+}
+
+/** The body of an invocation, and the signature that came with it, checked. */
+async function askedOf(
+  call: Call,
+  principal: Principal,
+): Promise<{ body: Json; signed?: SignedRequest }> {
+  // Without a credential nothing is invoked, so nothing is fetched for it either.
+  if (!isSigned(call.request) || principal.lineage.length === 0) return { body: await call.json() };
+  const copy = call.request.clone();
+  const body = await call.json();
+  const { store, engine: { clock }, keys } = call.deps;
+  return {
+    body,
+    signed: await checkSigned({ store, clock, keys }, call.request, await copy.bytes()),
+  };
 }
 
 async function invokeAction(call: Call): Promise<Reply> {
@@ -55,7 +95,7 @@ async function invokeAction(call: Call): Promise<Reply> {
       principal,
       room,
       action,
-      body: await call.json(),
+      ...await askedOf(call, principal),
       agent: call.agent,
       idempotencyKey: call.request.headers.get("idempotency-key") ?? undefined,
       elevate,

@@ -11,6 +11,8 @@ import { SyncError } from "../errors.ts";
 import { BODY_BYTES_MAX } from "../limits.ts";
 import type { Memory } from "../memory.ts";
 import { authenticationRequired, type Elevate, type Principal, type Verb } from "../policy.ts";
+import type { KeyRing } from "../registry/proof.ts";
+import type { Standing } from "../standing.ts";
 import type { Store } from "../store.ts";
 import type { Json } from "../types.ts";
 import type { Streams } from "../events.ts";
@@ -25,6 +27,8 @@ export interface Deps {
   readonly waits: Waits;
   readonly streams: Streams;
   readonly memory: Memory;
+  readonly standing: Standing;
+  readonly keys: KeyRing;
   readonly elevate: Elevate;
 }
 
@@ -60,7 +64,8 @@ export class Call {
 
   /** Does the caller want members that are null left out? */
   get isCompact(): boolean {
-    return this.#hasSearch && this.url.searchParams.get("compact") === "true";
+    return this.#hasSearch &&
+      ["true", "1"].includes(this.url.searchParams.get("compact") ?? "");
   }
 
   /** The query's parameters. */

@@ -4,6 +4,7 @@
  */
 import type { Verb } from "../policy.ts";
 import type { Call, Reply } from "./call.ts";
+import { ACTOR_ROUTES } from "./actors.ts";
 import { AGENT_ROUTES } from "./agents.ts";
 import { LOG_ROUTES } from "./log.ts";
 import { MEMORY_ROUTES } from "./memory.ts";
@@ -12,7 +13,7 @@ import { ROOM_ROUTES } from "./rooms.ts";
 
 /** A route. */
 export interface Route {
-  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   readonly path: string;
   /** The verb it takes in its room; `open` for none, `token` for any credential. */
   readonly verb: Verb | "open" | "token";
@@ -28,4 +29,5 @@ export const ROUTES: readonly Route[] = [
   ...READ_ROUTES,
   ...LOG_ROUTES,
   ...MEMORY_ROUTES,
+  ...ACTOR_ROUTES,
 ];

@@ -2,8 +2,9 @@
 import { z } from "zod";
 import type { Acting } from "../auth.ts";
 import type { Moment } from "../engine/types.ts";
-import { json, jsonObject, record } from "../input.ts";
+import { jsonObject, record } from "../input.ts";
 import type { Elevate, Principal } from "../policy.ts";
+import type { SignedRequest } from "../registry/signed.ts";
 import type { Json, JsonObject } from "../types.ts";
 
 const version = z.union([z.string(), z.number(), z.strictObject({ seq: z.number() })]);
@@ -17,7 +18,6 @@ export const invokeBody = z.strictObject({
   fence: z.strictObject({ message: z.number(), fence: z.number() }).nullable().optional(),
   dry_run: z.boolean().optional(),
   context: z.union([z.boolean(), jsonObject]).optional(),
-  signature: json.optional(),
 });
 export const EXAMPLE = { params: { choice: "yes" } };
 
@@ -33,6 +33,8 @@ export interface InvokeRequest {
   readonly agent?: string | undefined;
   readonly idempotencyKey?: string | undefined;
   readonly elevate?: Elevate | undefined;
+  /** The signature that came with it, checked. */
+  readonly signed?: SignedRequest | undefined;
   /** Makes the `context` that a reply may carry. */
   readonly context?: (moment: Moment, acting: Acting, query: JsonObject) => JsonObject;
 }

@@ -7,6 +7,8 @@ import type { Clock, Moment } from "../engine/types.ts";
 import type { Engine } from "../engine.ts";
 import type { HotRoom } from "../engine/hot.ts";
 import type { Elevate, Principal, Verb } from "../policy.ts";
+import type { KeyRing } from "../registry/proof.ts";
+import type { Standing } from "../standing.ts";
 import type { Store } from "../store.ts";
 import type { JsonObject } from "../types.ts";
 import type { Waits } from "../wait.ts";
@@ -20,6 +22,8 @@ export interface McpDeps {
   readonly auth: Auth;
   readonly waits: Waits;
   readonly elevate: Elevate;
+  readonly standing: Standing;
+  readonly keys: KeyRing;
   readonly clock: Clock;
   /** Documents by name, as the service serves them. */
   readonly documents: ReadonlyMap<string, string>;

@@ -131,3 +131,10 @@ export function fetchDocument(url: URL, options: FetchOptions = {}): Promise<str
     request.end();
   });
 }
+
+/** The text of a document at a URL that may be anybody's: refused unless a client's could lie there. */
+export async function fetchPublic(url: URL): Promise<string> {
+  const fault = documentFault(url.href);
+  if (fault !== undefined) throw new Error(fault);
+  return await fetchDocument(url);
+}

@@ -24,6 +24,8 @@ export class Scope {
   touched = 0;
   /** Bytes of all values. */
   bytes = 0;
+  /** How often anything here was set or removed, also backwards: equal counts mean equal entries. */
+  edits = 0;
   #keys: string[] | undefined;
   /** The newest changes, by the newest record at that time. */
   #changes: { readonly seq: number; readonly key: string }[] = [];
@@ -33,6 +35,7 @@ export class Scope {
   set(key: string, entry: Entry): void {
     const old = this.entries.get(key);
     this.entries.set(key, entry);
+    this.edits++;
     this.bytes += entry.bytes - (old?.bytes ?? 0);
     if (entry.touched > this.touched) this.touched = entry.touched;
     this.noteChange(key);
@@ -47,6 +50,7 @@ export class Scope {
     const old = this.entries.get(key);
     if (!old) return;
     this.entries.delete(key);
+    this.edits++;
     this.bytes -= old.bytes;
     if (!this.#keys) return;
     if (this.#keys.at(-1) === key) this.#keys.pop();

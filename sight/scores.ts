@@ -12,6 +12,7 @@ import {
   type Weights,
   weightsFrom,
 } from "../salience.ts";
+import type { Scope } from "../room/scope.ts";
 import type { LiveRoom } from "../sight.ts";
 import type { Entry, MessageBody, Millis } from "../types.ts";
 import { programOf } from "./programs.ts";
@@ -25,6 +26,12 @@ interface Dependencies {
 
 /** By the list of an agent's open waits, which is the same one as long as they are the same. */
 const dependenciesOfWaits = new WeakMap<readonly Program[], Dependencies>();
+
+/** By the scope of a room's views, as of so many edits, and by reader. */
+const dependenciesOfViews = new WeakMap<Scope, {
+  readonly edits: number;
+  readonly byReader: Map<string, Dependencies | undefined>;
+}>();
 
 function dependenciesOf(programs: readonly Program[], reader: string): Dependencies {
   const exact = new Set<string>(), scopes = new Set<string>();
@@ -133,11 +140,25 @@ export class Scorer {
       ofWaits = dependenciesOf(waits, this.reader);
       dependenciesOfWaits.set(waits, ofWaits);
     }
-    const views = this.ownViews();
-    return [
-      ...(ofWaits ? [ofWaits] : []),
-      ...(views.length > 0 ? [dependenciesOf(views, this.reader)] : []),
-    ];
+    const ofViews = this.dependenciesOfViews();
+    return [...(ofWaits ? [ofWaits] : []), ...(ofViews ? [ofViews] : [])];
+  }
+
+  /** What the reader's own views read: kept by reader until any view is written. */
+  private dependenciesOfViews(): Dependencies | undefined {
+    const holder = this.live.room.scopes.get("_views");
+    if (!holder) return undefined;
+    let kept = dependenciesOfViews.get(holder);
+    if (kept?.edits !== holder.edits) {
+      kept = { edits: holder.edits, byReader: new Map() };
+      dependenciesOfViews.set(holder, kept);
+    }
+    if (!kept.byReader.has(this.reader)) {
+      const views = this.ownViews();
+      const found = views.length > 0 ? dependenciesOf(views, this.reader) : undefined;
+      kept.byReader.set(this.reader, found);
+    }
+    return kept.byReader.get(this.reader);
   }
 
   private ownViews(): Program[] {

@@ -80,8 +80,3 @@ export function endSecrets(grant: string, at: Millis): Statement {
     args: { grant, at },
   };
 }
-
-/** How long a grant lives: undefined for no end of its own. */
-export function extendGrant(grant: string, at: Millis | null): Statement {
-  return { sql: "UPDATE token_grant SET expires_at = :at WHERE id = :grant", args: { grant, at } };
-}

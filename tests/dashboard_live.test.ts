@@ -124,6 +124,11 @@ scenario(
     await bare.page.getByText("This room opens with a token").waitFor();
     bare.mustBeQuiet(/401/);
     await bare.page.close();
+    await served.call("PATCH", `/rooms/${id}`, { token, body: { public: "read" } });
+    const guest = await openTab(browser, served, `/?room=${id}`);
+    await guest.page.getByText("reading only").waitFor();
+    guest.mustBeQuiet();
+    await guest.page.close();
     const wrong = await openTab(browser, served, roomPath("no-such-room", token));
     await wrong.page.getByText("There is no such room").waitFor();
     wrong.mustBeQuiet(/404/);

@@ -274,6 +274,98 @@ Deno.test("All at once: the order of the log explains every reply", async () => 
   await on.close();
 });
 
+/** An operation as its caller saw it: when it was asked for and answered, and what it says. */
+interface Seen {
+  readonly from: number;
+  readonly to: number;
+  readonly seq: number;
+  readonly isRead: boolean;
+  readonly cells: Record<string, Record<string, Cell>>;
+}
+
+Deno.test("Reads among writes: each is one cut of the log, and none is older than what was answered before", async () => {
+  const on = await startService({ clock: SYSTEM_CLOCK });
+  await fc.assert(
+    fc.asyncProperty(fc.array(command, { minLength: 4, maxLength: 30 }), async (commands) => {
+      const room = await registered(on, commands);
+      let tick = 0;
+      const seen: Seen[] = [];
+      const read = async (): Promise<void> => {
+        const from = tick++;
+        const path = `/rooms/${room.id}/context?only=state&elision=none&focus_threshold=0`;
+        const { body } = await on.call("GET", path, { token: room.admin });
+        seen.push({ from, to: tick++, seq: body.seq, isRead: true, cells: cellsOf(body.state) });
+      };
+      const done: { seq: number; each: Command }[] = [];
+      const write = async (each: Command, i: number): Promise<void> => {
+        const from = tick++;
+        const { status, body } = await on.invoke(
+          room.id,
+          `c${i}`,
+          paramsOf(each),
+          room.agents[each.agent],
+        );
+        if (status !== 200) return;
+        done.push({ seq: body.seq, each });
+        seen.push({ from, to: tick++, seq: body.seq, isRead: false, cells: {} });
+      };
+      const lanes = [0, 1, 2, 3].map(async (lane) => {
+        for (let i = lane; i < commands.length; i += 4) {
+          await Promise.all([write(commands[i]!, i), read()]);
+        }
+      });
+      await Promise.all(lanes);
+      mustBeInOrder(seen);
+      const start = (await on.service.engine.find(room.id)).room.head - done.length;
+      const cuts = new Map<number, Record<string, Record<string, Cell>>>([[start, {}]]);
+      const model = new Model();
+      for (const { seq, each } of done.sort((a, b) => a.seq - b.seq)) {
+        assert.notEqual(typeof model.apply(each, seq), "string");
+        cuts.set(seq, Object.fromEntries(SCOPES.map((scope) => [scope, model.scope(scope)])));
+      }
+      for (const { isRead, seq, cells } of seen) {
+        if (!isRead) continue;
+        for (const scope of SCOPES) {
+          assert.deepEqual(cells[scope] ?? {}, cuts.get(seq)?.[scope] ?? {}, `${scope} at ${seq}`);
+        }
+      }
+    }),
+    RUNS,
+  );
+  await on.close();
+});
+
+const SCOPES = ["_shared", "_board", "a", "b", "c"];
+
+function cellsOf(
+  state: Record<string, Record<string, { value: Value; _meta: { revision: number } }>>,
+) {
+  return Object.fromEntries(
+    Object.entries(state).map(([scope, entries]) => [
+      scope,
+      Object.fromEntries(
+        Object.entries(entries).map((
+          [key, { value, _meta }],
+        ) => [key, { value, revision: _meta.revision }]),
+      ),
+    ]),
+  );
+}
+
+/** What was answered before another was asked for comes before it, or with it, in the log. */
+function mustBeInOrder(seen: readonly Seen[]): void {
+  for (const early of seen) {
+    for (const late of seen) {
+      if (early.to >= late.from) continue;
+      assert.ok(
+        early.seq <= late.seq,
+        `record ${early.seq} was answered before ${late.seq} was asked for`,
+      );
+      if (!late.isRead) assert.ok(early.seq < late.seq);
+    }
+  }
+}
+
 Deno.test("After a restart the room is what it was, entry by entry, and goes on", async () => {
   let on = await startService();
   await fc.assert(

@@ -1,90 +1,8 @@
 /** The event stream: complete, resumable, redacted by rights, gathered, and never in a writer's way. */
 import assert from "node:assert/strict";
 import { START, turns } from "./harness.ts";
+import { Stream } from "./events_stream.ts";
 import { World } from "./time_world.ts";
-
-interface Event {
-  readonly event: string;
-  readonly id?: number;
-  // deno-lint-ignore no-explicit-any -- events are read by many shapes
-  readonly data: any;
-}
-
-/** A reader of a stream that takes what comes, unless it is told to stop. */
-class Stream {
-  readonly events: Event[] = [];
-  isOver = false;
-  #reader: ReadableStreamDefaultReader<Uint8Array>;
-  #text = "";
-
-  private constructor(readonly response: Response) {
-    this.#reader = response.body!.getReader();
-  }
-
-  static async open(
-    world: World,
-    who: string,
-    query = "",
-    headers: Record<string, string> = {},
-    isReading = true,
-  ): Promise<Stream> {
-    const url = `http://localhost:8787/rooms/${world.room.id}/events${query}`;
-    const request = new Request(url, {
-      headers: { Authorization: `Bearer ${world.token(who)}`, ...headers },
-    });
-    const stream = new Stream(await world.on.service.fetch(request));
-    assert.equal(stream.response.status, 200);
-    if (isReading) void stream.readOn();
-    await turns(12);
-    return stream;
-  }
-
-  /** Reads until the stream ends. */
-  async readOn(): Promise<void> {
-    const decoder = new TextDecoder();
-    for (;;) {
-      const { done, value } = await this.#reader.read().catch(() => ({
-        done: true,
-        value: undefined,
-      }));
-      if (done) break;
-      this.#text += decoder.decode(value, { stream: true });
-      for (let end = this.#text.indexOf("\n\n"); end >= 0; end = this.#text.indexOf("\n\n")) {
-        this.take(this.#text.slice(0, end));
-        this.#text = this.#text.slice(end + 2);
-      }
-    }
-    this.isOver = true;
-  }
-
-  private take(block: string): void {
-    const fields = new Map(
-      block.split("\n").map((line) => {
-        const colon = line.indexOf(": ");
-        return [line.slice(0, colon), line.slice(colon + 2)];
-      }),
-    );
-    const event = fields.get("event");
-    if (event === undefined) return;
-    const id = fields.get("id");
-    const data = JSON.parse(fields.get("data")!);
-    this.events.push({ event, data, ...(id === undefined ? {} : { id: Number(id) }) });
-  }
-
-  of(event: string): Event[] {
-    return this.events.filter((e) => e.event === event);
-  }
-
-  /** Takes out what has come so far. */
-  takeAll(): Event[] {
-    return this.events.splice(0);
-  }
-
-  async close(): Promise<void> {
-    await this.#reader.cancel().catch(() => undefined);
-    await turns(4);
-  }
-}
 
 async function withSet(
   world: World,
@@ -366,6 +284,36 @@ Deno.test("While rights are being judged again nothing is told; then all of it, 
     assert.ok(lost.of("record").every((e) => e.id! < seq));
     await kept.close();
   }, ["alice", "bob", "carol"]);
+});
+
+Deno.test("Over a real socket events arrive as they happen, and a client that goes away is let go", async () => {
+  await World.run(async (world) => {
+    const set = await withSet(world);
+    const { fetch: handler, deps } = world.on.service;
+    const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, handler);
+    const stop = new AbortController();
+    const url = `http://127.0.0.1:${server.addr.port}/rooms/${world.room.id}/events`;
+    const response = await fetch(url, {
+      headers: { Authorization: `Bearer ${world.token("bob")}` },
+      signal: stop.signal,
+    });
+    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+    let text = "";
+    const until = async (wanted: string): Promise<void> => {
+      while (!text.includes(wanted)) text += (await reader.read()).value ?? "";
+    };
+    await until("retry:");
+    const seq = await set("x", 1);
+    await until(`id: ${seq}\n`);
+    assert.equal(deps.streams.open, 1);
+    stop.abort();
+    await reader.read().catch(() => undefined);
+    for (let i = 0; i < 200 && deps.streams.open > 0; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    assert.equal(deps.streams.open, 0);
+    await server.shutdown();
+  });
 });
 
 Deno.test("A stream ends with its room, and with the service", async () => {

@@ -171,7 +171,7 @@ Deno.test("The official authorization-server scenarios pass", async () => {
     signal: AbortSignal.timeout(90_000),
   }).spawn();
   let said = "";
-  const read = async (stream: ReadableStream<Uint8Array>): Promise<void> => {
+  const read = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<void> => {
     let isAnswered = false;
     for await (const text of stream.pipeThrough(new TextDecoderStream())) {
       said += text;

@@ -416,3 +416,125 @@ Deno.test("What a request sees is the acting agent's; an admin looks through oth
   );
   await close();
 });
+
+Deno.test("A user's token acts as the agent it has joined; several have to be named", async () => {
+  const { on, tokens, close } = await makeWorld();
+  const token = tokens["tok_ of a participant"];
+  const join = (id: string) => on.call("POST", "/rooms/R/agents", { token, body: { id } });
+  const send = (rest = {}, query = "") =>
+    on.call("POST", `/rooms/R/actions/_send_message/invoke${query}`, {
+      token,
+      body: { params: { body: 1 }, ...rest },
+    });
+  assert.deepEqual([(await send()).status, (await send()).body.error], [400, "agent_required"]);
+  assert.equal((await join("one")).status, 201);
+  assert.equal((await send()).body.agent, "one");
+  assert.equal((await join("two")).status, 201);
+  const unclear = await send();
+  assert.deepEqual([unclear.status, unclear.body.error], [400, "agent_required"]);
+  assert.equal((await send({ agent: "one" })).body.agent, "one");
+  assert.equal((await send({}, "?agent=two")).body.agent, "two");
+  assert.equal((await send({ agent: "alice" })).body.error, "identity_mismatch");
+  const stolen = await on.call("POST", "/rooms/R/agents", {
+    token: tokens["tok_ of a collaborator"],
+    body: { id: "one" },
+  });
+  assert.deepEqual(
+    [stolen.status, stolen.body.error],
+    [409, "agent_exists"],
+    "nobody else re-joins it",
+  );
+  const another = await userToken(on, "part", "rooms:*:write");
+  const again = await on.call("POST", "/rooms/R/agents", { token: another, body: { id: "one" } });
+  assert.equal(again.status, 201, "any of the user's tokens that may write does");
+  await close();
+});
+
+Deno.test("Admin verbs and the log go by the token, however many agents it has joined", async () => {
+  const { on, tokens, close } = await makeWorld();
+  const token = tokens["tok_ of the owner"];
+  for (const id of ["one", "two"]) {
+    assert.equal((await on.call("POST", "/rooms/R/agents", { token, body: { id } })).status, 201);
+  }
+  const calls: [string, string, unknown?][] = [
+    ["GET", ""],
+    ["GET", "/log"],
+    ["GET", "/log?agent=one"],
+    ["GET", "/verify"],
+    ["GET", "/members"],
+    ["PATCH", "", { label: "x" }],
+    ["POST", "/invite", { username: "paul", role: "observer" }],
+    ["PATCH", "/agents/one", { name: "One" }],
+    ["PATCH", "/agents/alice", { grants: ["bob"] }],
+    ["DELETE", "/agents/two"],
+    ["POST", "/rotate-view-token"],
+  ];
+  for (const [method, path, body] of calls) {
+    const reply = await on.call(method, `/rooms/R${path}`, {
+      token,
+      ...(body === undefined ? {} : { body }),
+    });
+    assert.equal(reply.status, 200, `${method} ${path}: ${reply.text}`);
+  }
+  await close();
+});
+
+Deno.test("GET /rooms shows each token what it may see, and no more", async () => {
+  const { on, tokens, close } = await makeWorld();
+  const seen: Record<string, string[]> = {
+    "view_": ["R"],
+    "room_": ["R"],
+    "as_ alice": ["R"],
+    "as_ of another room": ["other"],
+    "tok_ of a stranger": [],
+    "tok_ of an observer": ["R"],
+    "tok_ of the owner": ["R"],
+    "tok_ of the owner, for another room": ["olgas"],
+    "tok_ of the owner, for nothing": [],
+    "tok_ of the owner, for creating": [],
+    "tok_ of the owner, to read everything": ["R", "olgas"],
+    "tok_ of the owner, for everything": ["R", "olgas"],
+    "tok_ of the owner, as carol": ["R"],
+  };
+  for (const [credential, ids] of Object.entries(seen)) {
+    const { status, body } = await on.call("GET", "/rooms", { token: tokens[credential] });
+    assert.equal(status, 200, credential);
+    assert.deepEqual(body.rooms.map(({ id }: { id: string }) => id), ids, credential);
+    assert.equal(body.total, ids.length, credential);
+  }
+  for (const credential of ["none", "garbage", "revoked", "expired"]) {
+    assert.equal(
+      (await on.call("GET", "/rooms", { token: tokens[credential] })).status,
+      401,
+      credential,
+    );
+  }
+  await close();
+});
+
+Deno.test("Claiming: a user with the room's token owns an anonymous room, once, and the token rotates", async () => {
+  const { on, tokens, close } = await makeWorld();
+  const other = tokens["room_ of another room"];
+  const claim = (token: string | undefined, room_token: unknown) =>
+    on.call("POST", "/rooms/other/claim", { token, body: { room_token } });
+  assert.equal((await claim(undefined, other)).status, 401);
+  assert.equal((await claim(other, other)).status, 403);
+  const stranger = tokens["tok_ of a stranger"];
+  for (
+    const wrong of ["room_wrong-wrong-wrong", tokens["as_ of another room"], tokens["room_"], 7]
+  ) {
+    const reply = await claim(stranger, wrong);
+    assert.ok([400, 401, 404].includes(reply.status), `${wrong}: ${reply.text}`);
+  }
+  const claimed = await claim(stranger, other);
+  assert.equal(claimed.status, 200, claimed.text);
+  assert.equal(
+    (await on.call("GET", "/rooms/other", { token: other })).status,
+    401,
+    "the old token is dead",
+  );
+  assert.equal((await on.call("GET", "/rooms/other", { token: stranger })).body.role, "owner");
+  const again = await claim(tokens["tok_ of a participant"], claimed.body.token ?? other);
+  assert.ok(again.status >= 400, again.text);
+  await close();
+});

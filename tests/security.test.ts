@@ -717,3 +717,82 @@ Deno.test("A narrow token cannot invite, mint, list or touch wider siblings, or 
   assert.deepEqual(seen.filter(({ scope }) => scope.includes("create_rooms")), []);
   await on.close();
 });
+
+Deno.test("Revoking, leaving and losing the role end what is open at once", async (t) => {
+  const on = await startService();
+  const olga = await userToken(on, "olga", "rooms:* create_rooms");
+  await on.call("POST", "/rooms", { token: olga, body: { id: "R", join: "token" } });
+  await makeUser(on, "paul", { R: "participant" });
+  const paul = await userToken(on, "paul", "rooms:R:write");
+  const join = async (id: string, token = olga) =>
+    (await on.call("POST", "/rooms/R/agents", { token, body: { id } })).body.token as string;
+  const cases: Record<string, { token: string; end: () => Promise<Reply> }> = {
+    "joining again": {
+      token: await join("alice"),
+      end: () => on.call("POST", "/rooms/R/agents", { token: olga, body: { id: "alice" } }),
+    },
+    "leaving": {
+      token: await join("bob"),
+      end: () => on.call("DELETE", "/rooms/R/agents/bob", { token: olga }),
+    },
+    "losing the role": {
+      token: await join("pauls", paul),
+      end: () => on.call("DELETE", "/rooms/R/members/paul", { token: olga }),
+    },
+  };
+  for (const [name, { token, end }] of Object.entries(cases)) {
+    await t.step(name, async () => {
+      const waiting = on.call("GET", "/rooms/R/wait?condition=false&timeout=50000", { token });
+      const controller = new AbortController();
+      const response = await on.service.fetch(
+        new Request(`${ORIGIN}/rooms/R/events`, {
+          headers: { Authorization: `Bearer ${token}` },
+          signal: controller.signal,
+        }),
+      );
+      assert.equal(response.status, 200);
+      await turns();
+      const ended = await end();
+      assert.ok(ended.status < 300, ended.text);
+      assert.ok([401, 404].includes((await waiting).status), "the wait");
+      const told = await response.text();
+      assert.match(told, /event: end/, "the stream");
+      const later = await on.invoke("R", "_send_message", { body: "x" }, token);
+      assert.ok([401, 404].includes(later.status));
+    });
+  }
+  await on.close();
+});
+
+Deno.test("The database holds no secret, and nothing of a room that was deleted and purged", async () => {
+  const on = await startService();
+  const room = await makeRoom(on, ["alice"], { id: "gone", label: "zz9Qlabel" });
+  const tok = await userToken(on, "olga", "rooms:*");
+  await on.invoke("gone", "_send_message", { body: "zz9Qbody" }, room.agents["alice"]);
+  await on.call("POST", "/rooms/gone/agents", { body: { id: "bob", state: { k: "zz9Qvalue" } } });
+  const { db } = on.service.store;
+  const dump = async (): Promise<string> => {
+    const tables = await db.all("SELECT name FROM sqlite_master WHERE type = 'table'");
+    const rows = await Promise.all(
+      tables.map(({ name }) => db.all(`SELECT * FROM "${String(name)}"`)),
+    );
+    return JSON.stringify(rows.flat().map((row) => Object.values(row)));
+  };
+  const before = await dump();
+  for (const secret of [room.admin, room.view, room.agents["alice"]!, tok]) {
+    assert.equal(before.includes(secret), false, "a token in the clear");
+    assert.equal(
+      before.includes(secret.slice(secret.indexOf("_") + 1)),
+      false,
+      "its body in the clear",
+    );
+  }
+  assert.ok(before.includes("zz9Qbody") && before.includes("zz9Qvalue"));
+  await on.call("DELETE", "/rooms/gone", { token: room.admin });
+  for (let i = 0; i < 50; i++) await (on.service.engine.clock as ManualClock).advance(100);
+  const after = await dump();
+  for (const mark of ["zz9Qbody", "zz9Qvalue", "zz9Qlabel"]) {
+    assert.equal(after.includes(mark), false, mark);
+  }
+  await on.close();
+});

@@ -203,7 +203,7 @@ Deno.test("A condition that comes to read the clock only later is judged once a 
     const set = await withSet(world);
     const soon = new Date(world.clock.now() + 5_500).toISOString();
     const wait = await world.wait("bob", {
-      condition: `state._shared.y.value == 1 && now >= timestamp("${soon}")`,
+      condition: `has(state._shared.y) && now >= timestamp("${soon}")`,
     });
     await set("y", 1);
     await world.pass(5_000);

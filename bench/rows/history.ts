@@ -83,6 +83,9 @@ export async function manyRooms(bench: Bench): Promise<Figure[]> {
 
 /** Memory at rest, and of a key beyond its value. */
 export async function memory(_bench: Bench): Promise<Figure[]> {
+  const floor = await Machine.start("floor");
+  const least = await floor.vitals(true);
+  await floor.stop();
   const machine = await Machine.start("product");
   await machine.call({ method: "GET", path: "/healthz" });
   const rest = await machine.vitals(true);
@@ -95,7 +98,14 @@ export async function memory(_bench: Bench): Promise<Figure[]> {
   const mebi = 1_048_576;
   const value = JSON.stringify({ n: 100, text: "some text as agents leave it" }).length;
   return [
-    atMost("memory at rest, resident", "MiB", rest.rss / mebi, 80),
+    atMost("memory at rest, resident", "MiB", rest.rss / mebi, 80, {
+      reference: least.rss / mebi,
+      against: "floor: its packages alone",
+    }),
+    atMost("heap at rest", "MiB", rest.heap / mebi, 80, {
+      reference: least.heap / mebi,
+      against: "floor: its packages alone",
+    }),
     atMost(
       "heap per key beyond its value",
       "KiB",

@@ -112,7 +112,7 @@ function AnswerItem({ answer }: { readonly answer: Answer }) {
       </div>
       {error !== undefined ? <Refusal error={error} /> : (
         <>
-          <div class="value-box">
+          <div class="value-box" tabIndex={0} role="group" aria-label="Value">
             <Tree value={value ?? null} open={2} />
           </div>
           <p class="row quiet">

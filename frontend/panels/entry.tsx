@@ -48,7 +48,7 @@ function EntryBody(
   };
   return (
     <>
-      <div class="value-box">
+      <div class="value-box" tabIndex={0} role="group" aria-label="Value">
         <Tree value={value} open={2} />
       </div>
       <p class="row">

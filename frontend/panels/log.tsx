@@ -142,7 +142,7 @@ export function WritesInBrief({ writes }: { readonly writes: readonly Write[] })
 }
 
 /** What a write did, in a few words. Pure. */
-export function effectOf({ scope, op, value = null }: Write): string {
+export function effectOf({ scope, op, value = null, timer }: Write): string {
   switch (op) {
     case "delete":
       return "deleted";
@@ -153,7 +153,7 @@ export function effectOf({ scope, op, value = null }: Write): string {
     case "renew":
       return "renewed";
     case "cooldown":
-      return value === null ? "has rested" : "rests";
+      return timer ? "rests" : "has rested";
     case "append":
       return `+ ${preview(value, 60)}`;
     case "merge":

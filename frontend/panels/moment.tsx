@@ -42,7 +42,7 @@ function Pairs(
     <div>
       <h3>{title}</h3>
       {pairs.length === 0 && <p class="quiet">nothing</p>}
-      <dl class="pairs-list">
+      <dl class="pairs-list" tabIndex={0} aria-label={title}>
         {pairs.slice(0, SHOWN).map(([name, entry]) => (
           <div key={name} class={entry._meta.seq === seq ? "touched" : ""}>
             <dt>

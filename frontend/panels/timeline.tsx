@@ -187,8 +187,8 @@ function Replay({ seq }: { readonly seq: number }) {
     >
       <h2 class="group-title">
         After record {context.seq}
-        <span class="quiet">
-          {" "}
+        <span>
+          {" · "}
           {plural(
             Object.values(context.context.state).reduce(
               (n, keys) => n + Object.keys(keys).length,

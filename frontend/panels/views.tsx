@@ -83,7 +83,7 @@ function ViewBody({ id, view }: { readonly id: string; readonly view: View }) {
           </div>
         )
         : (
-          <div class="value-box">
+          <div class="value-box" tabIndex={0} role="group" aria-label="Value">
             <Tree value={value} open={2} />
           </div>
         )}

@@ -21,7 +21,7 @@ export function FeedSurface({ config }: { readonly config: JsonObject }) {
   return (
     <>
       {messages.length === 0 && <p class="quiet">No messages yet.</p>}
-      <ol class="mini-feed">
+      <ol class="mini-feed" tabIndex={0} aria-label="Newest messages">
         {messages.map((message) => (
           <li key={message.seq}>
             <span class="message-head">

@@ -25,7 +25,7 @@ export function MarkdownText({ value, level }: { readonly value: Json; readonly 
     );
   }
   return (
-    <div class="prose">
+    <div class="prose" tabIndex={0} role="group" aria-label="Text">
       <module.Markdown text={value} options={{ level, effort: module.EFFORT }} />
     </div>
   );

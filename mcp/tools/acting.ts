@@ -73,7 +73,7 @@ export const ACTING_TOOLS: readonly Tool[] = [
     input: z.strictObject({
       ...inRoom,
       action: z.string({ error: "an action's id is wanted" }),
-      ...invokeBody.omit({ signature: true }).shape,
+      ...invokeBody.shape,
       idempotency_key: z.string().optional(),
     }),
     told: {
