@@ -96,10 +96,10 @@ export function decideRegisterAction(
   const old = known?.value as unknown as ActionDefinition | undefined;
   if (old && !hasAuthority(room, acting, old.scope)) throw actionOwned(params.id, old.scope);
   const found = definitionFrom(room, acting, params);
-  const own = ownActor(room, acting);
+  const registrar = { agent: acting.agent, actor: ownActor(room, acting) };
   const definition = {
     ...found,
-    ...rememberingAs(acting.agent, own, found.scope, JSON.stringify(params)),
+    ...rememberingAs(room, registrar, found.scope, JSON.stringify(params)),
   };
   mustHaveAuthority(room, acting, definition.scope);
   if (params.if_version !== undefined) {

@@ -31,6 +31,8 @@ interface Known {
 }
 
 const KNOWN_MAX = 20_000;
+/** A judgement is shared this long by those that ask for it together. */
+const JUDGED_MS = 1_000;
 
 /** The facts of a request that decide whether it counts as made on the machine itself. */
 export interface RequestFacts {
@@ -40,20 +42,26 @@ export interface RequestFacts {
   readonly isForwarded: boolean;
 }
 
-/** Headers that say a request came through a proxy. */
-export const FORWARDING: readonly string[] = [
-  "forwarded",
-  "via",
-  "x-forwarded-for",
-  "x-forwarded-host",
-  "x-forwarded-proto",
-  "x-real-ip",
-];
+/** Headers that say a request came through a proxy, beside all that begin with `X-Forwarded-`. */
+const FORWARDING: ReadonlySet<string> = new Set(["forwarded", "via", "x-real-ip"]);
+
+/** Did a request come through a proxy? */
+export function isForwarded(headers: Headers): boolean {
+  for (const name of headers.keys()) {
+    if (FORWARDING.has(name) || name.startsWith("x-forwarded-")) return true;
+  }
+  return false;
+}
 
 /** Who calls. */
 export class Auth {
   readonly #known = new Map<string, Known>();
   readonly #used = new Map<string, Millis>();
+  /** Grants judged a moment ago, for the many waits and streams of one token. */
+  readonly #judged = new Map<
+    string,
+    { readonly at: Millis; readonly principal: Promise<Principal> }
+  >();
   readonly #onForget = new Set<() => void>();
   #host = { name: "", isLoopback: false };
   /** Counts up whenever rights may have changed. */
@@ -68,6 +76,7 @@ export class Auth {
   /** Forgets what was looked up: called whenever a token, scope, role or embodiment changes. */
   forget(): void {
     this.#known.clear();
+    this.#judged.clear();
     this.generation++;
     for (const listener of this.#onForget) listener();
   }
@@ -134,9 +143,20 @@ export class Auth {
   async again(principal: Principal): Promise<Principal> {
     const [grant] = principal.lineage;
     if (!grant) return principal;
-    const lineage = await findLivingLineage(this.store, grant.id, this.now());
+    const now = this.now();
+    let judged = this.#judged.get(grant.id);
+    if (!judged || now - judged.at >= JUDGED_MS) {
+      judged = { at: now, principal: this.judge(grant.id, now) };
+      if (this.#judged.size >= KNOWN_MAX) this.#judged.clear();
+      this.#judged.set(grant.id, judged);
+    }
+    return { ...await judged.principal, isOpen: principal.isOpen };
+  }
+
+  private async judge(grantId: string, now: Millis): Promise<Principal> {
+    const lineage = await findLivingLineage(this.store, grantId, now);
     if (!lineage) throw invalidToken();
-    return { ...await this.principalOf(lineage), isOpen: principal.isOpen };
+    return await this.principalOf(lineage);
   }
 
   /** Writes down when tokens were last used. */

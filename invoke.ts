@@ -259,7 +259,7 @@ function decideCustom(
   if (entry.cooldown) throw coolingDown(id, entry);
   const params = checkInvocationParams(definition.params, given);
   const tracker = new Tracker();
-  const eyes = actionEyes(room, definition.scope, acting.agent, definition.memory_of);
+  const eyes = actionEyes(room, definition, acting.agent, definition.memory_of);
   const sight = new Sight(hot, eyes, now, tracker, params);
   if (definition.if !== undefined) {
     const names = definition.params ? Object.keys(definition.params) : undefined;

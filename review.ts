@@ -88,7 +88,7 @@ function reviewGates(sight: Sight, acting: Acting, reach: Reach): Finding[] {
 
 /** Does an action's gate come to something that this reader may not know? */
 function readsPrivately(sight: Sight, action: ActionDefinition, acting: Acting): boolean {
-  const eyes = sight.as(actionEyes(sight.room, action.scope, ""));
+  const eyes = sight.as(actionEyes(sight.room, action, ""));
   return expressionsOf(action).some(({ program }) => readsBeyond(program, eyes, acting));
 }
 
@@ -171,7 +171,7 @@ function failuresOf(
 ): Finding[] {
   const findings: Finding[] = [];
   const caller = seenBy(sight, who);
-  const eyes = caller.as(actionEyes(sight.room, action.scope, who), undefined, defaultsOf(action));
+  const eyes = caller.as(actionEyes(sight.room, action, who), undefined, defaultsOf(action));
   for (const { field, program } of expressionsOf(action)) {
     if (!/^writes\[\d+\]$/.test(field)) continue;
     try {

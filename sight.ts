@@ -12,7 +12,7 @@ import {
   type Value,
 } from "./cel.ts";
 import { CelError, CelTooExpensive, toJson } from "./cel.ts";
-import { canReadScope, grantsOf, isPrivateScope } from "./policy.ts";
+import { grantsOf, isPrivateScope } from "./policy.ts";
 import { cellOf } from "./room/changes.ts";
 import type { Room } from "./room.ts";
 import { programOf } from "./sight/programs.ts";
@@ -27,21 +27,11 @@ import {
   ViewsMap,
 } from "./sight/maps.ts";
 import { type ActorsPort, MemoryMap } from "./sight/actors.ts";
+import { type Eyes, remembering, scopeEyes } from "./sight/eyes.ts";
 import { callHelper } from "./sight/helpers.ts";
 import { Scorer } from "./sight/scores.ts";
 import { isDormant, iso } from "./timers.ts";
 import type { Entry, Json, Millis, Presence, ViewDefinition } from "./types.ts";
-
-/** Who looks, and with whose rights. */
-export interface Eyes {
-  /** `self` in expressions: an agent's id, `admin`, or "" for nobody. */
-  readonly self: string;
-  /** The scope behind `state.self`; undefined where there is none. */
-  readonly own?: string;
-  /** The actor whose memory may be looked into: the looker's own. */
-  readonly actor?: string;
-  canRead(scope: string): boolean;
-}
 
 /** The room with what lives beside its log. */
 export interface LiveRoom {
@@ -63,57 +53,6 @@ export interface ViewResult {
   readonly value: Json;
   readonly error?: { readonly code: string; readonly message: string; readonly hint?: string };
   readonly isVolatile: boolean;
-}
-
-/** Eyes of a caller: an agent, an admin, or nobody in particular. */
-export function callerEyes(room: Room, agent: string, isAdmin: boolean): Eyes {
-  const own = agent !== "" && agent !== "admin" ? { own: agent } : {};
-  return { self: agent, ...own, canRead: (scope) => canReadScope(room, agent, isAdmin, scope) };
-}
-
-/** Eyes of a caller that may look into the memory of its own actor. */
-export function ownEyes(
-  room: Room,
-  caller: { readonly agent: string; readonly seesAll: boolean; readonly isBorrowed: boolean },
-): Eyes {
-  const eyes = callerEyes(room, caller.agent, caller.seesAll);
-  return remembering(
-    eyes,
-    room,
-    caller.agent,
-    caller.isBorrowed ? undefined : room.agent(caller.agent)?.actor,
-  );
-}
-
-/** Eyes that look into a memory, as long as it is that of the agent's actor. */
-function remembering(eyes: Eyes, room: Room, agent: string, actor: string | undefined): Eyes {
-  return actor !== undefined && room.agent(agent)?.actor === actor ? { ...eyes, actor } : eyes;
-}
-
-/** Eyes of a scope: a view's, or those of an `enabled`, whose `self` is the reader. */
-export function scopeEyes(room: Room, scope: string, reader?: string): Eyes {
-  const agent = isPrivateScope(scope) ? scope : "";
-  const canRead = (other: string): boolean => canReadScope(room, agent, false, other);
-  if (reader !== undefined) return { self: reader, canRead };
-  return { self: agent, ...(agent === "" ? {} : { own: agent }), canRead };
-}
-
-/** Eyes of an action: its scope's rights and the invoker's own scope, nothing else of the invoker's. */
-export function actionEyes(
-  room: Room,
-  scope: string,
-  invoker: string,
-  memoryOf?: string,
-): Eyes {
-  const agent = isPrivateScope(scope) ? scope : "";
-  const own = invoker !== "" && invoker !== "admin" ? { own: invoker } : {};
-  const eyes: Eyes = {
-    self: invoker,
-    ...own,
-    canRead: (other) =>
-      (other === invoker && invoker !== "") || canReadScope(room, agent, false, other),
-  };
-  return remembering(eyes, room, agent, memoryOf);
 }
 
 /** Steps that all views and gates of one look may take together. */
@@ -402,5 +341,6 @@ export function plain(value: Value): Value {
   return value instanceof EntryMap ? (value as CelMap).get("value") ?? null : value;
 }
 
+export { actionEyes, callerEyes, type Eyes, memoryMark, ownEyes, scopeEyes } from "./sight/eyes.ts";
 export { Tracker } from "./sight/memos.ts";
 export { grantsOf };

@@ -195,7 +195,7 @@ export interface ActionDefinition {
   /** Registered by somebody who is neither collaborator nor admin. */
   readonly standing?: "participant";
   readonly domain?: string;
-  /** The actor whose memory its expressions read: the registrar's own. */
+  /** Whose memory its expressions read: a mark of the registrar's own actor in this room. */
   readonly memory_of?: string;
   readonly on_invoke?: { readonly timer: TimerSpec };
 }
@@ -209,7 +209,7 @@ export interface ViewDefinition {
   readonly enabled?: string;
   readonly render?: JsonObject;
   readonly registered_by: string;
-  /** The actor whose memory it reads: the registrar's own. */
+  /** Whose memory it reads: a mark of the registrar's own actor in this room. */
   readonly memory_of?: string;
 }
 

@@ -120,7 +120,7 @@ export function viewWrite(
     ...(params.enabled == null ? {} : { enabled: params.enabled }),
     ...(render == null ? {} : { render: render as Record<string, Json> }),
     registered_by: registrar,
-    ...rememberingAs(registrar, actor, scope, params.expr),
+    ...rememberingAs(room, { agent: registrar, actor }, scope, params.expr),
   };
   const value = definition as unknown as Json;
   mustFitValue(value, at);

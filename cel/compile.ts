@@ -35,7 +35,7 @@ export function compileNode(node: Node, scope?: Scope): Run {
       return compileOptional(compileNode(node.args[0], scope), () => key, node);
     }
     case "[]":
-      return staticPath(node, scope) ??
+      return staticPath(node, scope) ?? ownScope(node, scope) ??
         compileIndex(compileNode(node.args[0], scope), compileNode(node.args[1], scope), node);
     case "[?]":
       return compileOptional(
@@ -100,6 +100,15 @@ function staticPath(node: Node, scope: Scope | undefined): Run | undefined {
   }
   if (scopes.find(scope, at.args) || TYPE_NAMES.has(at.args)) return undefined;
   return compilePath(at.args, keys, [at, ...nodes]);
+}
+
+/** `state[self]` is `state.self`: the reader's own scope, by whichever name. */
+function ownScope(node: Node, scope: Scope | undefined): Run | undefined {
+  const [of, key] = node.args as readonly [Node, Node];
+  const isPlain = (at: Node, name: string): boolean =>
+    at.op === "id" && at.args === name && !scopes.find(scope, name);
+  if (!isPlain(of, "state") || !isPlain(key, "self")) return undefined;
+  return compilePath("state", ["self"], [of, node]);
 }
 
 function stringLiteral(node: Node): string | undefined {

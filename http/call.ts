@@ -1,5 +1,5 @@
 /** One HTTP request as the routes see it: parsed, authenticated, nothing of the framework. */
-import { act, type Acting, type Auth, FORWARDING } from "../auth.ts";
+import { act, type Acting, type Auth, isForwarded } from "../auth.ts";
 import { heartbeat } from "../agents/presence.ts";
 import { parseJson } from "../canonical.ts";
 import type { Config } from "../config.ts";
@@ -91,7 +91,7 @@ export class Call {
       authorization: header("authorization"),
       host: header("host") ?? this.url.host,
       origin: header("origin"),
-      isForwarded: FORWARDING.some((name) => this.request.headers.has(name)),
+      isForwarded: isForwarded(this.request.headers),
     });
   }
 

@@ -10,6 +10,7 @@ import { JSON_DEPTH_MAX } from "../limits.ts";
 import { hashOf, hashOfShown } from "../record.ts";
 import { Room } from "../room.ts";
 import { isBaseSigned } from "../retention.ts";
+import { signatureFault } from "../signatures.ts";
 import { isSignedBy } from "../signing.ts";
 import { type Base, breathe, digestOf, type Placed, placedEntries } from "../snapshots.ts";
 import { splitCell } from "../room/changes.ts";
@@ -57,6 +58,13 @@ export async function checkExport(
     if (number % STEP === 0) await breathe();
   }
   return await check.finish();
+}
+
+/** What the room was called when its records were signed; undefined when that is not known. */
+function namesIn(header: JsonObject): string[] | undefined {
+  const origin = header["forked_from"] as JsonObject | null | undefined;
+  if (!origin) return [String(header["room"])];
+  return origin["imported"] === true ? undefined : [String(header["room"]), String(origin["id"])];
 }
 
 class Check {
@@ -202,7 +210,8 @@ class Check {
     }
     if (Date.parse(record.ts) < this.#fold.ts) throw this.fault("ts goes back");
     if (this.#base) this.#isBaseNamed ||= namesBase(record, this.#base);
-    const wrong = recordFault(json) ?? this.foldFault(record);
+    const wrong = recordFault(json) ?? this.foldFault(record) ??
+      signatureFault(record, namesIn(this.#header!));
     if (wrong !== undefined) throw this.fault(wrong, record.seq);
     this.#fold.trimRemovals();
     this.#pending.push(record);

@@ -19,7 +19,7 @@ export function gateFor(caller: Sight, id: string, budget: Budget): GateState {
   if (!entry || !definition || (self !== "admin" && !caller.isAgentThere(self))) return "absent";
   if (entry.cooldown) return "cooling";
   if (definition.if === undefined) return needsParams(definition) ? "conditional" : "open";
-  const eyes = actionEyes(caller.room, definition.scope, self);
+  const eyes = actionEyes(caller.room, definition, self);
   try {
     const sight = caller.as(eyes, undefined, defaultsOf(definition));
     const value = sight.evaluate(programOf(definition.if, "action"), budget);
@@ -58,7 +58,7 @@ export function mayKnowGate(
   audience: Audience,
 ): boolean {
   if (definition.if === undefined) return true;
-  const others = actionEyes(sight.room, definition.scope, "");
+  const others = actionEyes(sight.room, definition, "");
   try {
     const program = programOf(definition.if, "action");
     const readsOwn = program.refs.some(({ root, path }) => root === "state" && path[0] === "self");

@@ -8,7 +8,7 @@ import {
   type McpServer,
 } from "@modelcontextprotocol/server";
 import type { Hono } from "hono";
-import { FORWARDING } from "../auth.ts";
+import { isForwarded } from "../auth.ts";
 import { SyncError } from "../errors.ts";
 import { BODY_BYTES_MAX } from "../limits.ts";
 import { accessTo, authenticationRequired, mustReach, type Principal, VERBS } from "../policy.ts";
@@ -132,7 +132,7 @@ class Door {
       authorization: header("authorization"),
       host,
       origin: header("origin"),
-      isForwarded: FORWARDING.some((name) => request.headers.has(name)),
+      isForwarded: isForwarded(request.headers),
     });
     if (principal.lineage.length === 0) throw authenticationRequired();
     return principal;

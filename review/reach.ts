@@ -61,7 +61,7 @@ export class Reach {
     if (!program) return [];
     return this.falsePartsOf(
       program,
-      caller.as(actionEyes(this.sight.room, definition.scope, caller.eyes.self), undefined, {}),
+      caller.as(actionEyes(this.sight.room, definition, caller.eyes.self), undefined, {}),
     );
   }
 

@@ -47,7 +47,7 @@ export function availabilityOf(
 function judgeGate(sight: Sight, definition: ActionDefinition, params: Json): Availability {
   const eyes = actionEyes(
     sight.room,
-    definition.scope,
+    definition,
     sight.eyes.self,
     definition.memory_of,
   );

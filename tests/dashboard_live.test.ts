@@ -131,6 +131,7 @@ scenario(
     await guest.page.close();
     const wrong = await openTab(browser, served, roomPath("no-such-room", token));
     await wrong.page.getByText("There is no such room").waitFor();
+  assert.equal(new URL(wrong.page.url()).hash, "", "the token leaves the address at once");
     wrong.mustBeQuiet(/404/);
     await wrong.page.close();
     const tab = await openTab(browser, served, roomPath(id, token));
@@ -339,6 +340,7 @@ scenario("The order is held while one is in the table, and kept up when one leav
   await tab.page.locator('tr[data-index="2"]').hover();
   await put("a", 2);
   await tab.page.getByRole("row", { name: /_shared a 2/ }).waitFor();
+  await tab.page.waitForTimeout(700);
   assert.equal(await first.textContent(), "c", "rows do not move under the pointer");
   await tab.page.mouse.move(5, 5);
   await tab.page.locator('tr[data-index="0"]', { hasText: "a" }).waitFor();

@@ -89,13 +89,15 @@ export async function views(bench: Bench): Promise<Figure[]> {
       }),
     );
   }
-  const reads: number[] = [], rates: number[] = [];
-  for (const room of [bare, viewed]) {
-    const asked = { port: machine.port, ms: ms / 2, warmupMs: warmupMs / 2 };
-    reads.push(
-      (await load({ ...asked, connections: 1, requests: [room.context("elision=none")] })).p50,
-    );
-    rates.push((await load({ ...asked, connections: 64, requests: [room.add] })).rate);
+  const reads = [Infinity, Infinity], rates = [0, 0];
+  const asked = { port: machine.port, ms: ms / 2, warmupMs: warmupMs / 2 };
+  // In turn, and the better of two each: a busy machine must not decide between them.
+  for (const at of [0, 1, 0, 1] as const) {
+    const room = at === 0 ? bare : viewed;
+    const read = await load({ ...asked, connections: 1, requests: [room.context("elision=none")] });
+    const write = await load({ ...asked, connections: 64, requests: [room.add] });
+    reads[at] = Math.min(reads[at]!, read.p50);
+    rates[at] = Math.max(rates[at]!, write.rate);
   }
   await machine.stop();
   const against = "no views";

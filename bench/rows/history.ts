@@ -74,10 +74,14 @@ export async function manyRooms(bench: Bench): Promise<Figure[]> {
   const rooms: BenchRoom[] = [];
   for (let i = 0; i < 1_000; i++) rooms.push(await BenchRoom.create(machine, `room-${i}`));
   const asked = { port: machine.port, connections: 64, ms, warmupMs };
-  const one = await load({ ...asked, requests: [rooms[0]!.add] });
-  const many = await load({ ...asked, requests: rooms.map((room) => room.add) });
+  const rate = async (of: readonly BenchRoom[]): Promise<number> =>
+    (await load({ ...asked, requests: of.map((room) => room.add) })).rate;
+  const one = [await rate(rooms.slice(0, 1))], many = [await rate(rooms)];
+  // In turn, and the better of two each: a busy machine must not decide between them.
+  one.push(await rate(rooms.slice(0, 1)));
+  many.push(await rate(rooms));
   await machine.stop();
-  const rates = { product: many.rate, reference: one.rate, against: "one room" };
+  const rates = { product: Math.max(...many), reference: Math.max(...one), against: "one room" };
   return [atLeast("1 000 rooms in turn, 64 connections", rates, 0.9)];
 }
 
