@@ -191,8 +191,7 @@ export class Evidence {
     if (this.#observations.has(observation.id)) return;
     this.#observations.set(observation.id, observation);
     this.lastId = Math.max(this.lastId, observation.id);
-    if (observation.at < this.#newest) this.#isStale = true;
-    else if (!this.#isStale) this.fold(observation);
+    if (!this.#isStale) this.fold(observation);
     this.#newest = Math.max(this.#newest, observation.at);
   }
 

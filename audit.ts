@@ -1,5 +1,6 @@
 /** The log: pages and history as one reader sees them. */
 import type { Acting } from "./auth.ts";
+import { cutToBudget } from "./context/budget.ts";
 import type { ContextQuery } from "./context/query.ts";
 import type { HotRoom } from "./engine/hot.ts";
 import { rowsOf } from "./engine/rows.ts";
@@ -216,11 +217,16 @@ export async function addFromLog(
   body: JsonObject,
 ): Promise<void> {
   const { hot, acting, seq } = found;
-  if (query.include.has("_audit") && body["state"] !== undefined) {
+  const isAudited = query.include.has("_audit") && body["state"] !== undefined;
+  if (isAudited) {
     (body["state"] as JsonObject)["_audit"] = await auditScope(store, hot, acting, seq);
   }
-  if (query.messages.kind === "action_invocation" && body["messages"] !== undefined) {
+  const isInvoked = query.messages.kind === "action_invocation" && body["messages"] !== undefined;
+  if (isInvoked) {
     const shown = await invocationMessages(store, hot, acting, query, seq);
     Object.assign(body["messages"] as JsonObject, shown);
+  }
+  if (query.budget !== undefined && (isAudited || isInvoked)) {
+    cutToBudget(body, query.budget, isInvoked);
   }
 }

@@ -261,7 +261,15 @@ function layOutWithin(
   const isStateWhole = addEntries(true);
   for (const [id, agent] of collected.agents) budgeter.addMember("agents", id, agent);
   addEntries(false);
-  for (const message of page) if (!message.isDirected) budgeter.addMessage(message);
+  const unread = query.messages.after === undefined ? page.find((m) => m.isUnread) : undefined;
+  const first = unread ?? page[0];
+  if (first && !first.isDirected) budgeter.addFirst(first);
+  for (const isUnread of [true, false]) {
+    for (const message of page) {
+      const isLeft = message !== first && !message.isDirected && message.isUnread === isUnread;
+      if (isLeft) budgeter.addMessage(message);
+    }
+  }
   for (const [id, view] of collected.views) budgeter.addMember("views", id, view);
   for (const [id, action] of collected.actions) {
     const { available, reason, builtin } = action["value"] as JsonObject;

@@ -127,10 +127,10 @@ export async function claimRoom(
   raw: Json,
   bySecret: (secret: string) => Promise<Principal>,
 ): Promise<JsonObject> {
+  authenticated(call.principal);
   const body = parseBody(claimRoomBody, raw, { example: { room_token: "room_…" } });
   const { user } = call.principal;
   if (!user) {
-    authenticated(call.principal);
     throw new SyncError("access_denied", "Claiming a room takes a user's token.", {
       hint: "Get one: POST /auth/device.",
     });

@@ -190,6 +190,9 @@ export class Standing implements ActorsPort {
   }
 }
 
+/** Verdicts that are read in one piece. */
+const EVIDENCE_STEP = 1_000;
+
 async function loadEvidence(
   store: Store,
   did: string,
@@ -197,10 +200,13 @@ async function loadEvidence(
 ): Promise<Evidence> {
   const evidence = known ?? new Evidence();
   for (const reset of await findResets(store, did)) evidence.reset(reset);
-  for (const observation of await findObservations(store, did, evidence.lastId)) {
-    evidence.add(observation);
+  for (;;) {
+    const page = await findObservations(store, did, evidence.lastId, EVIDENCE_STEP);
+    for (const observation of page) evidence.add(observation);
+    if (page.length < EVIDENCE_STEP) return evidence;
+    // Much evidence must not hold up everybody else.
+    await new Promise<void>((resolve) => setImmediate(resolve));
   }
-  return evidence;
 }
 
 async function loadOwner(store: Store, did: string): Promise<ActorOwner> {

@@ -130,7 +130,14 @@ export class Waits {
     const key = `${acting.seesAll ? "*" : ""}${acting.isBorrowed ? "?" : ""}${acting.agent}\u0000${
       query.condition ?? `\u0000${sleeper.since}`
     }`;
-    const group = index.join(key, query.program, sleeper, judgement);
+    const wantsChange = query.since !== undefined;
+    const group = index.join(
+      wantsChange ? `${key}\u0000since` : key,
+      query.program,
+      wantsChange,
+      sleeper,
+      judgement,
+    );
     hot.pins++;
     const left = sleeper.startedAt + query.timeout - now;
     const onTimeout = (): void => {

@@ -8,6 +8,9 @@ type Left = "state" | "messages" | "views" | "actions" | "agents";
 /** Characters reserved for the report of what was left out. */
 const REPORT = 220;
 
+/** Characters by which counts and `next_after` may grow when more is left out. */
+const DIGITS = 48;
+
 /** Characters that the smallest entry takes. */
 const ENTRY_LEAST = 90;
 
@@ -110,30 +113,49 @@ export class Budgeter {
     return true;
   }
 
+  /**
+   * Adds the message that a page begins with, in place of directed ones at its end when there is no
+   * room: else a reader whose directed messages fill the budget would get the same page for ever.
+   */
+  addFirst(message: ShownMessage): void {
+    const size = JSON.stringify(message.body).length + 1;
+    const [kept, ...others] = this.#messages;
+    const sizes = others.map((other) => JSON.stringify(other.body).length + 1);
+    const free = this.#max - this.#used;
+    if (!kept || free + sizes.reduce((sum, other) => sum + other, 0) < size) {
+      this.addMessage(message);
+      return;
+    }
+    for (let i = others.length - 1; this.#used + size > this.#max; i--) {
+      this.#messages.delete(others[i]!);
+      this.#used -= sizes[i]!;
+      this.#left.messages++;
+    }
+    this.addMessage(message);
+  }
+
   /** The reply, and how far its messages go without leaving out one that the reader has not read. */
   finish(
     page: readonly ShownMessage[],
     nextAfter: number | undefined,
   ): { body: JsonObject; readTo: number | undefined } {
-    let readTo: number | undefined;
-    let isGapless = true;
-    for (const message of page) {
-      if (!this.#messages.has(message)) isGapless = false;
-      if (isGapless) readTo = message.order;
-    }
+    const upTo = (isGap: (message: ShownMessage) => boolean): number | undefined => {
+      const gap = page.findIndex((message) => isGap(message) && !this.#messages.has(message));
+      return page[(gap < 0 ? page.length : gap) - 1]?.order;
+    };
     const section = this.body["messages"] as JsonObject | undefined;
     if (section) {
       const shown = page.filter((message) => this.#messages.has(message));
       section["recent"] = shown.map((message) => message.body);
       section["returned"] = shown.length;
-      const next = shown.length < page.length ? readTo ?? (page[0]!.order - 1) : nextAfter;
+      const next = shown.length < page.length ? upTo(() => true) ?? page[0]!.order - 1 : nextAfter;
       if (next !== undefined) section["next_after"] = next;
     }
     const shaping = this.body["_shaping"] as JsonObject;
     const { body } = this;
     shaping["budget"] = { tokens: this.tokens, used: 0, left_out: { ...this.#left } };
     (shaping["budget"] as JsonObject)["used"] = Math.ceil((JSON.stringify(body).length + 8) / 4);
-    return { body, readTo };
+    return { body, readTo: upTo((message) => message.isUnread) };
   }
 }
 
@@ -157,4 +179,32 @@ export function addMostSalient(
   }
   budgeter.leaveOutEntries(all.length - tried);
   return added === all.length;
+}
+
+/**
+ * Cuts what was added from the log to what the budget leaves: the oldest records of `_audit` go
+ * first, then the last of a page of invocations.
+ */
+export function cutToBudget(body: JsonObject, tokens: number, isInvoked: boolean): void {
+  const report = (body["_shaping"] as JsonObject)["budget"] as JsonObject;
+  const left = report["left_out"] as Record<Left, number>;
+  // The counts of the report grow by as many digits.
+  let over = JSON.stringify(body).length + DIGITS - tokens * 4;
+  const audit = (body["state"] as JsonObject | undefined)?.["_audit"] as JsonObject | undefined;
+  for (const seq of Object.keys(audit ?? {})) {
+    if (over <= 0) break;
+    over -= JSON.stringify(audit![seq]).length + seq.length + 4;
+    delete audit![seq];
+    left.state++;
+  }
+  const messages = body["messages"] as JsonObject | undefined;
+  const recent = (messages?.["recent"] ?? []) as JsonObject[];
+  while (isInvoked && over > 0 && recent.length > 0) {
+    const last = recent.pop()!;
+    over -= JSON.stringify(last).length + 1;
+    left.messages++;
+    messages!["next_after"] = Number(last["seq"]) - 1;
+    messages!["returned"] = recent.length;
+  }
+  report["used"] = Math.ceil(JSON.stringify(body).length / 4);
 }

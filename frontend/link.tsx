@@ -38,7 +38,7 @@ export function LinkBanner({ signIn }: { readonly signIn: (token: string) => voi
   return (
     <div class={`banner ${link}`} role="alert">
       <p>{sentence(link, store.seq.value, api.token !== undefined)}</p>
-      {store.linkNote.value !== "" && link !== "offline" && (
+      {store.linkNote.value !== "" && link !== "offline" && api.token !== undefined && (
         <p class="quiet">{store.linkNote.value}</p>
       )}
       {(link === "expired" || link === "denied" || link === "missing") && <WayIn signIn={signIn} />}

@@ -9,6 +9,11 @@ import { follow, type ServerEvent } from "./stream.ts";
 
 /** Shortest time between two readings of what changed. */
 const SYNC_EVERY_MS = 100;
+/** The same for visitors of public rooms: servers count their requests by address. */
+const SYNC_EVERY_WITHOUT_TOKEN_MS = 2_000;
+const RATE_LIMITED_MS = 5_000;
+/** Further behind than this, the room is read whole again. */
+const CATCH_UP_RECORDS = 1_500;
 const HIDDEN_AFTER_MS = 5_000;
 const QUIET_MS = 45_000;
 const POLL_EVERY_MS = 1_000;
@@ -59,7 +64,7 @@ export class Live {
   async reload(): Promise<void> {
     if (this.#isClosed) return;
     try {
-      this.store.replace(await this.api.get<Poll>("/poll", WHOLE));
+      await this.#replace();
       this.#tries = 0;
       this.#open();
     } catch (error) {
@@ -67,11 +72,17 @@ export class Live {
     }
   }
 
+  async #replace(): Promise<void> {
+    const poll = await this.api.get<Poll>("/poll", WHOLE);
+    if (!this.#isClosed) this.store.replace(poll);
+  }
+
   /** Asks for what changed: now, or soon when it was asked a moment ago. */
   refresh(): void {
     this.#isStale = true;
     if (this.#syncing || this.#timer !== undefined || this.#isClosed) return;
-    const wait = Math.max(0, this.#lastSync + SYNC_EVERY_MS - performance.now());
+    const every = this.api.token === undefined ? SYNC_EVERY_WITHOUT_TOKEN_MS : SYNC_EVERY_MS;
+    const wait = Math.max(0, this.#lastSync + every - performance.now());
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       this.#syncing = this.#sync().finally(() => {
@@ -88,6 +99,8 @@ export class Live {
       const since = this.store.seq.peek();
       const context = await this.api.get<Context>("/context", { ...WHOLE, since });
       if (this.#isClosed) return;
+      const isFarBehind = context.seq - this.store.lastRecord > CATCH_UP_RECORDS;
+      if (isFarBehind || context.messages.next_after !== undefined) return await this.#replace();
       this.store.merge(context);
       await this.#fillRecords();
     } catch (error) {
@@ -103,7 +116,7 @@ export class Live {
         after: this.store.lastRecord,
         limit: 500,
       });
-      if (page.records.length === 0) return;
+      if (page.records.length === 0 || this.#isClosed) return;
       this.store.addRecords(page.records);
     }
   }
@@ -181,13 +194,15 @@ export class Live {
     if (status === 401) return this.#say("expired", inWords(error));
     if (status === 403) return this.#say("denied", inWords(error));
     if (status === 404) return this.#say("missing", inWords(error));
+    if (status === 429) return this.#again(retry, RATE_LIMITED_MS);
     this.#say("offline", inWords(error));
     this.#again(retry);
   }
 
   /** Later and later, and not all at once after an outage. */
-  #again(run: () => void): void {
-    const wait = Math.min(15_000, 500 * 2 ** this.#tries++) * (0.75 + Math.random() / 2);
+  #again(run: () => void, least = 0): void {
+    const backoff = Math.min(15_000, 500 * 2 ** this.#tries++) * (0.75 + Math.random() / 2);
+    const wait = Math.max(least, backoff);
     setTimeout(() => {
       if (!this.#isClosed && !document.hidden) run();
     }, wait);

@@ -18,10 +18,17 @@ export function Who({ id }: { readonly id: string }) {
   );
 }
 
-/** How long ago, with the instant in full as its title. */
-export function Ago({ at }: { readonly at: string | undefined | null }) {
+/** How long ago, with the instant in full as its title; `long` in a sentence. */
+export function Ago(
+  { at, long = false }: { readonly at: string | undefined | null; readonly long?: boolean },
+) {
   if (!at) return <span class="quiet">–</span>;
-  return <time dateTime={at} title={instant(at)}>{ago(now.value - Date.parse(at))}</time>;
+  const words = ago(now.value - Date.parse(at));
+  return (
+    <time dateTime={at} title={instant(at)}>
+      {long && words !== "now" ? `${words} ago` : words}
+    </time>
+  );
 }
 
 /** What is left of a timer. */

@@ -32,10 +32,10 @@ export function Shell({ viewAs, signIn, note }: ShellActions) {
   const { panel, store } = useRoom();
   const current = panel.value;
   return (
-    <div class="shell">
+    <div class={store.room.value ? "shell" : "shell closed"}>
       <a class="skip" href="#panel">Skip to the panel</a>
       <Header viewAs={viewAs} />
-      <Tabs />
+      {store.room.value && <Tabs />}
       <main>
         <LinkBanner signIn={signIn} />
         {note}
@@ -116,33 +116,30 @@ function Header({ viewAs }: { readonly viewAs: (agent: string | undefined) => vo
         </label>
       )}
       <ThemeSelect />
-      <span class="share">
-        <IconButton icon="share" label="Share" showLabel onClick={() => (isSharing.value = true)} />
-      </span>
+      {info && (
+        <span class="share">
+          <IconButton
+            icon="share"
+            label="Share"
+            showLabel
+            onClick={() => (isSharing.value = true)}
+          />
+        </span>
+      )}
       {isSharing.value && <ShareDialog onClose={() => (isSharing.value = false)} />}
     </header>
   );
 }
 
-/** Through whose eyes the page looks. */
+/** Through whose eyes the page looks: those whose reading is shown, not those asked for. */
 function Viewer() {
   const { api, store } = useRoom();
   const self = store.self.value;
-  if (api.agent !== undefined) {
-    return (
-      <span class="viewer">
-        through the eyes of <bdi>{api.agent}</bdi>
-      </span>
-    );
-  }
   if (self === "admin") return null;
+  if (self === "") return <span class="viewer">reading only</span>;
   return (
     <span class="viewer">
-      {self === "" ? "reading only" : (
-        <>
-          as <bdi>{self}</bdi>
-        </>
-      )}
+      {api.agent === undefined ? "as" : "through the eyes of"} <bdi>{self}</bdi>
     </span>
   );
 }

@@ -1,5 +1,5 @@
 /** Routes about a room's past and its possible futures: replay, diff, fork, simulate, review. */
-import { auditScope } from "../audit.ts";
+import { addFromLog } from "../audit.ts";
 import { parseContextQuery, whole } from "../context/query.ts";
 import { diff } from "../diff.ts";
 import { invalid } from "../errors.ts";
@@ -30,10 +30,7 @@ async function replayAt(call: Call): Promise<Reply> {
   const seq = seqOf(call.param("seq"), "seq", head);
   const { store } = call.deps;
   const body = await replay(store, hot.room, acting, seq, query, hot.actors);
-  const state = body["state"] as JsonObject | undefined;
-  if (query.include.has("_audit") && state) {
-    state["_audit"] = await auditScope(store, hot, acting, seq);
-  }
+  await addFromLog(store, { hot, acting, seq }, query, body);
   return { body, seq };
 }
 

@@ -35,7 +35,8 @@ const PICTURES = new URL("../reference/pictures/", import.meta.url);
 /** Mounts the pages. */
 export async function mountPages(app: Hono, deps: PageDeps): Promise<ErrorPages> {
   const frontend = new Frontend();
-  const docs = indexDocuments(deps.documents);
+  let index: readonly Doc[] | undefined;
+  const docs = (): readonly Doc[] => index ??= indexDocuments(deps.documents);
   const pictures = await readPictures();
   const visitor = visitorOf(deps.config);
   app.get("/", async (c) => {
@@ -96,16 +97,16 @@ async function scriptPath(
 
 type VisitorOf = (request: Request) => Visitor;
 
-function mountDocs(app: Hono, docs: readonly Doc[], visitor: VisitorOf): void {
+function mountDocs(app: Hono, docs: () => readonly Doc[], visitor: VisitorOf): void {
   app.get("/docs", (c) => {
     const query = (c.req.query("q") ?? "").trim().slice(0, 200);
-    const search = query === "" ? undefined : { query, hits: searchDocuments(docs, query) };
-    return docsPage(docs, visitor(c.req.raw), search);
+    const search = query === "" ? undefined : { query, hits: searchDocuments(docs(), query) };
+    return docsPage(docs(), visitor(c.req.raw), search);
   });
   app.get("/docs/:slug", (c) => {
     const slug = c.req.param("slug").replace(/\.md$/, "").toLowerCase();
-    const doc = docs.find((known) => known.slug === slug);
-    return doc ? docPage(docs, doc, visitor(c.req.raw)) : c.notFound();
+    const doc = docs().find((known) => known.slug === slug);
+    return doc ? docPage(docs(), doc, visitor(c.req.raw)) : c.notFound();
   });
 }
 

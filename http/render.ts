@@ -19,7 +19,13 @@ const OPAQUE: ReadonlySet<string> = new Set([
   "writes",
   "example",
   "operands",
+  "before",
+  "after",
+  "seen",
 ]);
+
+/** Sections of things by id: what has no `_meta` there is a value as it stands (`shape=plain`). */
+const THINGS: ReadonlySet<string> = new Set(["views", "agents", "actions"]);
 
 /** Drops members that are null, except an entry's `value`, and nothing inside values. */
 export function compact(json: Json): Json {
@@ -28,9 +34,25 @@ export function compact(json: Json): Json {
   const kept: JsonObject = {};
   for (const [key, value] of Object.entries(json)) {
     if (value === null && key !== "value") continue;
-    kept[key] = OPAQUE.has(key) ? value : compact(value);
+    if (OPAQUE.has(key)) kept[key] = value;
+    else if (THINGS.has(key)) kept[key] = compactThings(value);
+    else if (key === "state") kept[key] = mapMembers(value, compactThings);
+    else kept[key] = compact(value);
   }
   return kept;
+}
+
+function mapMembers(json: Json, map: (member: Json) => Json): Json {
+  if (json === null || typeof json !== "object" || Array.isArray(json)) return json;
+  return Object.fromEntries(Object.entries(json).map(([key, member]) => [key, map(member)]));
+}
+
+function compactThings(things: Json): Json {
+  return mapMembers(things, (thing) => {
+    const isWrapped = thing !== null && typeof thing === "object" && !Array.isArray(thing) &&
+      thing["_meta"] !== undefined;
+    return isWrapped ? compact(thing) : thing;
+  });
 }
 
 const COMMON = {

@@ -5,6 +5,7 @@ import { parseBody } from "../input.ts";
 import type { Json, JsonObject } from "../types.ts";
 import type { Tool, ToolCall } from "./call.ts";
 import { ACTING_TOOLS } from "./tools/acting.ts";
+import { ACTOR_TOOLS } from "./tools/actors.ts";
 import { MEMORY_TOOLS } from "./tools/memory.ts";
 import { READING_TOOLS } from "./tools/reading.ts";
 import { ROOM_TOOLS } from "./tools/rooms.ts";
@@ -15,6 +16,7 @@ export const TOOLS: readonly Tool[] = [
   ...READING_TOOLS,
   ...ACTING_TOOLS,
   ...MEMORY_TOOLS,
+  ...ACTOR_TOOLS,
 ];
 
 /** Tells of something that is no refusal but a bug; answers the id it was noted under. */

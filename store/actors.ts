@@ -223,11 +223,12 @@ export async function findObservations(
   store: Store,
   actor: string,
   after: number,
+  limit: number,
 ): Promise<Observation[]> {
   const rows = await store.db.all(
     `SELECT id, domain, room, subject, judge, accept, at FROM observation
-      WHERE actor = :actor AND id > :after ORDER BY id`,
-    { actor, after },
+      WHERE actor = :actor AND id > :after ORDER BY id LIMIT :limit`,
+    { actor, after, limit },
   );
   return rows.map((row) => ({
     id: Number(row["id"]),

@@ -67,7 +67,7 @@ scenario("An outage is told in words, and nothing that happened in it is lost", 
 });
 
 scenario("A hidden tab lets go of its stream and catches up when it is seen again", async () => {
-  const { id, token, put } = await room("hidden");
+  const { id, token, put, act } = await room("hidden");
   const tab = await openTab(browser, served, roomPath(id, token, "state"));
   await tab.page.getByText("live", { exact: true }).waitFor();
   const open = served.service.deps.streams.open;
@@ -83,9 +83,13 @@ scenario("A hidden tab lets go of its stream and catches up when it is seen agai
   }
   assert.equal(served.service.deps.streams.open, open - 1);
   await put("unseen", "now seen");
+  for (let i = 0; i < 520; i++) await act("_send_message", { body: `missed ${i}` });
   await hide(false);
   await tab.page.getByRole("row", { name: /unseen/ }).waitFor();
   await tab.page.getByText("live", { exact: true }).waitFor();
+  await goTo(tab.page, "Messages");
+  await tab.page.getByText("520 messages").waitFor();
+  await tab.page.getByText("missed 519").waitFor();
   tab.mustBeQuiet();
   await tab.page.close();
 });
@@ -131,7 +135,7 @@ scenario(
     await guest.page.close();
     const wrong = await openTab(browser, served, roomPath("no-such-room", token));
     await wrong.page.getByText("There is no such room").waitFor();
-  assert.equal(new URL(wrong.page.url()).hash, "", "the token leaves the address at once");
+    assert.equal(new URL(wrong.page.url()).hash, "", "the token leaves the address at once");
     wrong.mustBeQuiet(/404/);
     await wrong.page.close();
     const tab = await openTab(browser, served, roomPath(id, token));
@@ -341,9 +345,11 @@ scenario("The order is held while one is in the table, and kept up when one leav
   await put("a", 2);
   await tab.page.getByRole("row", { name: /_shared a 2/ }).waitFor();
   await tab.page.waitForTimeout(700);
+  await put("b", 3);
+  await tab.page.getByRole("row", { name: /_shared b 3/ }).waitFor();
   assert.equal(await first.textContent(), "c", "rows do not move under the pointer");
   await tab.page.mouse.move(5, 5);
-  await tab.page.locator('tr[data-index="0"]', { hasText: "a" }).waitFor();
+  await tab.page.locator('tr[data-index="0"]', { hasText: "b" }).waitFor();
   tab.mustBeQuiet();
   await tab.page.close();
 });

@@ -152,6 +152,8 @@ export interface StartOptions {
   /** A folder that outlives the service; one of its own otherwise. */
   readonly folder?: string;
   readonly address?: (request: Request) => string;
+  /** What the documents of `did:web` are fetched with. */
+  readonly fetchDidDocument?: (url: URL) => Promise<string>;
 }
 
 /** Starts the service in this process, on a file, with a clock that stands still unless one is given. */
@@ -164,6 +166,7 @@ export async function startService(options: StartOptions = {}): Promise<TestServ
     config: readConfig((name) => env[name]),
     clock,
     ...(options.address ? { address: options.address } : {}),
+    ...(options.fetchDidDocument ? { fetchDidDocument: options.fetchDidDocument } : {}),
   });
   const call: TestService["call"] = (method, path, ask) => send(service.fetch, method, path, ask);
   return {

@@ -252,7 +252,9 @@ function mustFit(answer: Answer, standing: Standing, wanted: Level, what: string
 
 Deno.test("Every route that is about a room stands in this table, and the other way round", () => {
   const names = ROUTES.map(({ method, path }) => `${method} ${path}`);
-  assert.deepEqual(names.filter((name) => !APART.has(name) && !(name in WANTED)), []);
+  // Those about actors have a table of their own.
+  const others = names.filter((name) => !/ \/(actors|service-accounts)\b/.test(name));
+  assert.deepEqual(others.filter((name) => !APART.has(name) && !(name in WANTED)), []);
 });
 
 for (const { method, path } of ROUTES) {

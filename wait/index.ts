@@ -19,26 +19,36 @@ export class WaitGroup<S> {
   readonly sleepers = new Set<S>();
   cells: readonly string[] = [];
   isVolatile = false;
-  constructor(readonly key: string, readonly program: Program | undefined) {}
+  constructor(
+    readonly key: string,
+    readonly program: Program | undefined,
+    /** Its sleepers want a change on top of what the condition says (`since`). */
+    readonly wantsChange: boolean,
+  ) {}
 }
 
 /** The sleepers of one room. */
 export class WaitIndex<S> {
   readonly #groups = new Map<string, WaitGroup<S>>();
   readonly #byCell = new Map<string, Set<WaitGroup<S>>>();
-  /** Groups without a condition: any record may wake them. */
+  /** Groups without a condition, or that lack but a change: any record may wake them. */
   readonly #onAny = new Set<WaitGroup<S>>();
   /** Groups whose condition can change by itself. */
   readonly volatile = new Set<WaitGroup<S>>();
   size = 0;
 
   /** Adds a sleeper to the group of its condition and sight. */
-  join(key: string, program: Program | undefined, sleeper: S, judgement: Judgement): WaitGroup<S> {
+  join(
+    key: string,
+    program: Program | undefined,
+    wantsChange: boolean,
+    sleeper: S,
+    judgement: Judgement,
+  ): WaitGroup<S> {
     let group = this.#groups.get(key);
     if (!group) {
-      group = new WaitGroup(key, program);
+      group = new WaitGroup(key, program, wantsChange);
       this.#groups.set(key, group);
-      if (!program) this.#onAny.add(group);
       this.update(group, judgement);
     }
     group.sleepers.add(sleeper);
@@ -62,6 +72,9 @@ export class WaitIndex<S> {
     this.unlink(group);
     group.cells = [...judgement.cells];
     group.isVolatile = judgement.isVolatile;
+    const isOnAny = !group.program || (group.wantsChange && judgement.holds);
+    if (isOnAny) this.#onAny.add(group);
+    else this.#onAny.delete(group);
     if (judgement.isVolatile) this.volatile.add(group);
     else this.volatile.delete(group);
     for (const cell of group.cells) {

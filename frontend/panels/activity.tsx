@@ -23,7 +23,7 @@ export function stretches(records: readonly LogRecord[], head: number, columns: 
     () => ({ from: Infinity, to: -Infinity, n: 0, agents: new Set<string>() }),
   );
   for (const record of records) {
-    const stretch = found[Math.min(count - 1, Math.floor(((record.seq - 1) / head) * count))]!;
+    const stretch = found[Math.min(count - 1, Math.floor(((record.seq - 1) * count) / head))]!;
     const at = Date.parse(record.ts);
     stretch.from = Math.min(stretch.from, at);
     stretch.to = Math.max(stretch.to, at);

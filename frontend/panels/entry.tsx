@@ -75,7 +75,7 @@ function EntryFacts({ meta }: { readonly meta: Meta }) {
         )}
       </Fact>
       <Fact name="Changed">
-        <Ago at={meta.updated_at} /> ago{" "}
+        <Ago at={meta.updated_at} long />{" "}
         <span class="quiet">{meta.updated_at && instant(meta.updated_at)}</span>
       </Fact>
       <Fact name="Revision">

@@ -114,7 +114,7 @@ function ViewFacts({ view: { expr, scope, enabled, render, _meta } }: { readonly
         <code>{preview(render ?? null)}</code>
       </Fact>
       <Fact name="Registered" when={_meta.updated_at !== undefined}>
-        <Ago at={_meta.updated_at} /> ago
+        <Ago at={_meta.updated_at} long />
       </Fact>
     </dl>
   );

@@ -44,7 +44,7 @@ async function invokeAs(
 }
 
 /** A tool whose members beside room and agent are the parameters of a built-in. */
-function builtin(action: string): Tool["run"] {
+export function builtin(action: string): Tool["run"] {
   return (call, { room, agent, ...params }) => {
     const body = { params, ...(agent === undefined ? {} : { agent }) };
     return invokeAs(call, room as string, action, body);

@@ -9,6 +9,7 @@ import type { Json, JsonObject } from "../../types.ts";
 import { ADDS, READS, REMOVES, SETS, type Tool, ToolCall } from "../call.ts";
 import { lobby } from "../lobby.ts";
 import { contextShape, count, inRoom, room, roomsShape } from "../shapes.ts";
+import { briefingFor } from "./actors.ts";
 import { readContext } from "./reading.ts";
 
 const page = { limit: count.optional(), cursor: z.string().optional() };
@@ -39,7 +40,8 @@ async function embodyAndLook(call: ToolCall, args: JsonObject): Promise<JsonObje
   const { deps, client, signal, progress } = call;
   const now = new ToolCall(deps, await deps.auth.again(call.principal), client, signal, progress);
   const context = await readContext(now, room as string, embodied.agent, {});
-  return { ...context.body, _session: { room: room!, level, ...embodied } };
+  const memory = await briefingFor(now, room as string, embodied.agent);
+  return { ...context.body, ...memory, _session: { room: room!, level, ...embodied } };
 }
 
 /** Notes for the token's user that the token was narrowed, as on every other way to change one. */
