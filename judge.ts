@@ -11,7 +11,7 @@ import { invalid, SyncError } from "./errors.ts";
 import { parseBody } from "./input.ts";
 import { TEXT_LENGTH_MAX } from "./limits.ts";
 import { SYSTEM_ACTOR } from "./room.ts";
-import { insertObservation } from "./store/actors.ts";
+import { insertObservation } from "./store/evidence.ts";
 import type { Json, JsonObject, LogRecord } from "./types.ts";
 
 /** A free word for what a verdict is about. */

@@ -31,12 +31,12 @@ import {
   type ActorRow,
   countActorsOf,
   findActor,
-  insertReset,
   lastSeen,
   listActors,
   readActorLog,
   updateActor,
 } from "./store/actors.ts";
+import { insertReset } from "./store/evidence.ts";
 import { findUsername } from "./store/tokens.ts";
 import { iso } from "./timers.ts";
 import type { Json, JsonObject } from "./types.ts";

@@ -151,17 +151,7 @@ function decideJoin(
   const id = body.id ??
     (access.bound !== undefined ? access.bound : drawId(body, principal, room, chance));
   const known = room.agent(id);
-  if (access.bound !== undefined && access.bound !== id) {
-    throw new SyncError(
-      "identity_mismatch",
-      `This token is bound to the agent "${access.bound}".`,
-      {
-        claimed: id,
-        authenticated_as: access.bound,
-        hint: `Join as "${access.bound}", or with another token.`,
-      },
-    );
-  }
+  if (access.bound !== undefined && access.bound !== id) throw boundToAnother(access.bound, id);
   if (known) mustOwnAgent(access, known, id);
   if (!known && room.get("_agents", id) === undefined) mustStayWithinLimits(room, "agents", 1);
   // A user without a role here joins an open room like anybody else.
@@ -218,6 +208,14 @@ function tokenWanted(): SyncError {
     "To join, send the room's room_ token, or a user's tok_ token with a role in the room " +
     '(POST /auth/device); or let an admin open the room: PATCH /rooms/:id {"join":"open"}.';
   return new SyncError("authentication_required", message, { ...facts, hint }, headers);
+}
+
+function boundToAnother(bound: string, claimed: string): SyncError {
+  return new SyncError("identity_mismatch", `This token is bound to the agent "${bound}".`, {
+    claimed,
+    authenticated_as: bound,
+    hint: `Join as "${bound}", or with another token.`,
+  });
 }
 
 /** What a caller may do about joining: an open room takes anybody. */

@@ -2,7 +2,7 @@
 import { addFromLog, auditScope } from "../audit.ts";
 import type { Acting } from "../auth.ts";
 import { buildContext, moveCursors, showSalience } from "../context.ts";
-import { fromJson, parseContextQuery, whole } from "../context/query.ts";
+import { CONTEXT_PARAMETERS, fromJson, parseContextQuery, whole } from "../context/query.ts";
 import { invalid } from "../errors.ts";
 import { evaluateFor } from "../eval.ts";
 import { readHelp } from "../help.ts";
@@ -43,12 +43,20 @@ async function wait(call: Call, body?: JsonObject): Promise<Reply> {
   }
 }
 
+const WAIT_MEMBERS: ReadonlySet<string> = new Set(["condition", "timeout", ...CONTEXT_PARAMETERS]);
+
 async function postWait(call: Call): Promise<Reply> {
   const body = await call.json();
   if (body === null || typeof body !== "object" || Array.isArray(body)) {
     throw invalid("body", "a JSON object is wanted", {
       condition: "state._shared.turn.value > 3",
       timeout: 25000,
+    });
+  }
+  const unknown = Object.keys(body).find((name) => !WAIT_MEMBERS.has(name));
+  if (unknown !== undefined) {
+    throw invalid(unknown, "this member is not known here", {
+      condition: "state._shared.turn.value > 3",
     });
   }
   return await wait(call, body);

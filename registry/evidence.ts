@@ -1,7 +1,8 @@
 /** What is told of an actor's work: trust with the verdicts behind it, and the records themselves. */
 import { isLocalActor } from "../actors.ts";
 import { showRecord } from "../audit.ts";
-import { findActor, listObservations, recordsOfActor } from "../store/actors.ts";
+import { findActor, recordsOfActor } from "../store/actors.ts";
+import { listObservations } from "../store/evidence.ts";
 import { iso, parseInstant } from "../timers.ts";
 import type { JsonObject, Millis } from "../types.ts";
 import { invalid } from "../errors.ts";

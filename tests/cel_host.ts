@@ -43,6 +43,8 @@ export const ROOM: Readonly<Record<string, Value>> = {
       zeta: entry({ deep: { n: 5 } }),
     }),
     alice: new HostMap({ secret: entry(42) }),
+    self: new HostMap({ secret: entry(42) }),
+    self: new HostMap({ secret: entry(42) }),
     empty: new HostMap({}),
   }),
   views: new HostMap({ total: entry(10) }),

@@ -15,6 +15,9 @@ import {
 } from "./harness.ts";
 import { Agent, call, ERAS } from "./mcp_world.ts";
 
+/** An actor that nobody has registered: policy lets everybody ask. */
+const NO_ACTOR = "did:sync:agent:nobody";
+
 /** Arguments with which a tool gets past policy; a tool without a row fails the test. */
 const ARGS: Readonly<Record<string, (room: string, n: number) => JsonObject>> = {
   sync_lobby: () => ({}),
@@ -39,6 +42,11 @@ const ARGS: Readonly<Record<string, (room: string, n: number) => JsonObject>> = 
   sync_delete_view: (room) => ({ room, id: "none" }),
   sync_send_message: (room) => ({ room, body: "hello" }),
   sync_claim_message: (room) => ({ room, seq: 99_999 }),
+  sync_judge: (room) => ({ room, subject: 1, verdict: "accept" }),
+  sync_remember: (_room, n) => ({ actor: NO_ACTOR, name: `note-${n}`, body: "x" }),
+  sync_recall: () => ({ actor: NO_ACTOR }),
+  sync_forget: () => ({ actor: NO_ACTOR, name: "note" }),
+  sync_actor: () => ({ actor: NO_ACTOR }),
 };
 
 /** How far each credential reaches into the room. */
