@@ -6,13 +6,7 @@ import type { Acting } from "./auth.ts";
 import { addMostSalient, Budgeter } from "./context/budget.ts";
 import { collectMessages, type MessagesSection } from "./context/messages.ts";
 import type { ContextQuery } from "./context/query.ts";
-import {
-  type Candidate,
-  collectState,
-  showEntry,
-  type StateSection,
-  tierFor,
-} from "./context/state.ts";
+import { collectState, showEntry, type StateSection, tierFor } from "./context/state.ts";
 import { mayContestHaveChanged, showActions, showAgents, showViews } from "./context/vocabulary.ts";
 import type { Engine } from "./engine.ts";
 import type { Moment } from "./engine/types.ts";

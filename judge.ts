@@ -111,8 +111,8 @@ function judgeKey(moment: Moment, acting: Acting, actor: string): string {
 }
 
 function rootUser(moment: Moment, acting: Acting, actor: string): string | undefined {
-  return acting.access.principal.user?.id ?? moment.room.agent(acting.agent)?.owner ??
-    userBehind(moment, actor);
+  const calling = acting.access.principal.lineage.find((grant) => grant.user !== null);
+  return calling?.user ?? moment.room.agent(acting.agent)?.owner ?? userBehind(moment, actor);
 }
 
 function whyUncounted(

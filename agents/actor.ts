@@ -4,8 +4,9 @@ import { localActor } from "../auth.ts";
 import { invalid, SyncError } from "../errors.ts";
 import type { Access, Principal } from "../policy.ts";
 import type { Room } from "../room.ts";
+import { reachInto } from "../scopes.ts";
 import type { ActorsPort } from "../sight/actors.ts";
-import type { AgentDefinition } from "../types.ts";
+import { type AgentDefinition, LEVEL } from "../types.ts";
 
 /** What a join says about its actor, and what it has shown. */
 export interface Claim {
@@ -29,7 +30,8 @@ export function actorFor(
 ): string {
   const { principal } = access;
   const may = (did: string): boolean =>
-    maySpeakAs(actors, principal, did) || (did === proven && actors?.owner(did).isEnded === false);
+    maySpeakAs(actors, principal, room, did) ||
+    (did === proven && actors?.owner(did).isEnded === false);
   const kept = known && isKept(actors, access, room, id, known) ? known.actor : undefined;
   if (wanted !== undefined) {
     const did = parseDid(wanted)?.did;
@@ -59,12 +61,19 @@ function isKept(
 }
 
 /**
- * May this caller speak as an actor without showing a key? A user's token as what the user has
- * registered, one bound to no agent as the user, too; a service account as what it lists.
+ * May this caller speak as an actor without showing a key? A user's token that may write here as
+ * what the user has registered, one bound to no agent as the user, too; a service account as what
+ * it lists.
  */
-function maySpeakAs(actors: ActorsPort | undefined, principal: Principal, did: string): boolean {
+function maySpeakAs(
+  actors: ActorsPort | undefined,
+  principal: Principal,
+  room: Room,
+  did: string,
+): boolean {
   const { user, service, lineage } = principal;
   if (!actors || !user || lineage[0]?.kind !== "tok") return false;
+  if (lineage.some(({ words }) => reachInto(words, room.id).level < LEVEL.write)) return false;
   const owner = actors.owner(did);
   if (owner.isEnded || owner.user !== user.id) return false;
   if (service) return did === serviceActor(service.id) || service.actors.includes(did);

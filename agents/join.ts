@@ -1,6 +1,6 @@
 /** Joining a room, or joining it again as the same agent. */
 import { z } from "zod";
-import { parseDid } from "../actors.ts";
+import { isLocalActor, parseDid } from "../actors.ts";
 import { type Acting, authorship } from "../auth.ts";
 import { versionOf } from "../canonical.ts";
 import { compile } from "../cel.ts";
@@ -164,7 +164,10 @@ function decideJoin(
   const scope = `rooms:${room.id}:agent:${id}`;
   // An agent's own token ends with this join, so the new one hangs on what that one hung on.
   const [grant, above] = principal.lineage;
-  const parent = user === null ? null : (grant!.kind === "as" ? above?.id : grant!.id) ?? null;
+  const isClaimed = !isLocalActor(actor) && actor !== body.proven;
+  const parent = user === null && !isClaimed
+    ? null
+    : (grant!.kind === "as" ? above?.id : grant!.id) ?? null;
   const minted = mint({ kind: "as", scope, user, parent, room: room.uid, agent: id }, now);
   const isUsersToken = user !== null && grant!.kind === "tok";
   const side = [

@@ -67,17 +67,19 @@ export function compile(source: unknown, options: CompileOptions): Program {
   }
 }
 
+const HINT =
+  'help {"key": "expressions"} shows how expressions are written, help {"key": "functions"} what they may call.';
+
 function invalidCel(refusal: Refusal, source: string, field: string): SyncError {
   const { hint, help, corrected } = refusal.facts;
+  const { start, end } = refusal.position ?? { start: 0, end: source.length };
   return new SyncError("invalid_cel", `"${field}" is not an expression: ${refusal.detail}.`, {
     field,
     stage: refusal.stage,
     detail: refusal.detail,
-    ...(refusal.position === undefined
-      ? {}
-      : { position: { start: refusal.position.start, end: refusal.position.end } }),
+    position: { start, end },
     source: source.slice(0, 1_000),
-    ...(hint === undefined || hint === "" ? {} : { hint }),
+    hint: hint === undefined || hint === "" ? HINT : hint,
     help: help ?? "expressions",
     ...(corrected === undefined ? {} : { corrected }),
   });

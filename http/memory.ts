@@ -13,7 +13,6 @@ import { showSamples } from "../samples.ts";
 import { callerEyes, Sight } from "../sight.ts";
 import { simulate } from "../simulate.ts";
 import { didDocument } from "../signing.ts";
-import type { JsonObject } from "../types.ts";
 import { viewNotFound } from "../views.ts";
 import { type Call, hideExistence, type Reply } from "./call.ts";
 import type { Route } from "./routes.ts";

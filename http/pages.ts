@@ -40,11 +40,11 @@ export async function mountPages(app: Hono, deps: PageDeps): Promise<ErrorPages>
   const pictures = await readPictures();
   const visitor = visitorOf(deps.config);
   app.get("/", async (c) => {
-    if (!wantsHtml(c.req.raw)) return deps.skill();
     const room = c.req.query("room");
     if (room !== undefined && room !== "") {
       return await dashboard(frontend, deps, room, visitor(c.req.raw));
     }
+    if (!wantsHtml(c.req.raw)) return deps.skill();
     const script = await scriptPath(frontend, "landing.js", deps.log);
     const picture = pictures.has(`${PICTURE_PREFIX}dashboard.png`)
       ? `${PICTURE_PREFIX}dashboard.png`

@@ -1,6 +1,5 @@
 /** Routes that read: context, wait, poll, eval, salience, help. */
 import { addFromLog, auditScope } from "../audit.ts";
-import type { Acting } from "../auth.ts";
 import { buildContext, moveCursors, showSalience } from "../context.ts";
 import { CONTEXT_PARAMETERS, fromJson, parseContextQuery, whole } from "../context/query.ts";
 import { invalid } from "../errors.ts";

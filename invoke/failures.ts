@@ -15,16 +15,21 @@ export interface Audience {
  * memory? Then what it came across (computed keys, values in messages) is not the audience's to know.
  */
 export function readsBeyond(program: Program, { room, eyes }: Sight, audience: Audience): boolean {
-  const isBeyond = (scope: string): boolean =>
-    isPrivateScope(scope) && eyes.canRead(scope) &&
-    !canReadScope(room, audience.agent, audience.seesAll, scope);
+  const isHidden = (scope: string): boolean =>
+    isPrivateScope(scope) && !canReadScope(room, audience.agent, audience.seesAll, scope);
+  const isBeyond = (scope: string): boolean => eyes.canRead(scope) && isHidden(scope);
+  // An action sees its invoker's scope as `state.self` without a right to it by name.
+  const isOwnBeyond = eyes.own !== undefined && isHidden(eyes.own);
   return program.refs.some(({ root, path: [scope] }) => {
     if (root === "memory") return eyes.actor !== undefined;
     if (root !== "state") return false;
-    if (typeof scope !== "string") return [...room.scopes.keys()].some(isBeyond);
-    return scope === "self" ? eyes.own !== undefined && isBeyond(eyes.own) : isBeyond(scope);
+    if (typeof scope !== "string") return isOwnBeyond || [...room.scopes.keys()].some(isBeyond);
+    return scope === "self" ? isOwnBeyond : isBeyond(scope);
   });
 }
+
+const FAILURE_HINT =
+  "Guard what may fail with has(…), a comparison or ?: before it; POST /rooms/:id/eval tries it out.";
 
 /**
  * A failed evaluation as `cel_error` or `cel_too_expensive`; anything else as it is. When the
@@ -46,7 +51,7 @@ export function failedExpression(error: unknown, field: string, isBeyond = false
     detail: error.detail,
     ...(error.path === undefined ? {} : { path: error.path }),
     ...(error.position ? { position: { ...error.position } } : {}),
-    ...(error.hint === undefined ? {} : { hint: error.hint }),
+    hint: error.hint ?? FAILURE_HINT,
     help: error.help ?? "expressions",
   });
 }

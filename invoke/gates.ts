@@ -100,6 +100,7 @@ export function mustHold(program: Program, field: string, sight: Sight, acting: 
     throw new SyncError("cel_error", `The expression in "${field}" yields no boolean.`, {
       field,
       detail: "a gate yields true or false",
+      hint: 'Compare what it yields with something: state._shared.phase.value == "open".',
       help: "expressions",
     });
   }

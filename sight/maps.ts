@@ -141,7 +141,7 @@ export class StateMap extends CelMap {
       ? room.scopes.get("_agents")?.keys() ?? []
       : [];
     for (const name of agents) if (eyes.canRead(name)) names.add(name);
-    if (eyes.own !== undefined) names.add(eyes.own);
+    if (eyes.own !== undefined && eyes.canRead(eyes.own)) names.add(eyes.own);
     return [...names].filter((name) => !isReservedRow(name)).sort();
   }
   get size(): number {

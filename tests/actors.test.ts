@@ -177,6 +177,52 @@ Deno.test("Every attempt to speak as an actor without a right to it fails", asyn
   await world.close();
 });
 
+Deno.test("An actor in an open room of others' hangs on the token that joined it", async () => {
+  const world = await makeWorld();
+  const { on, uma } = world;
+  await register(world, uma, DEV);
+  const open = await makeRoom(on, ["carol"], { id: "open", join: "open" });
+  const service = await world.as(uma, "POST", "/service-accounts", {
+    name: "ci",
+    actors: [DEV],
+    scope: "rooms:*:write",
+  });
+  const joined = await on.call("POST", "/rooms/open/agents", {
+    token: service.body.token,
+    body: { id: "dev" },
+  });
+  assert.equal(joined.body.actor, DEV, joined.text);
+  const says = () => on.invoke("open", "_send_message", { body: "hi" }, joined.body.token);
+  const said = await says();
+  assert.equal(said.status, 201, said.text);
+  const carols =
+    (await on.invoke("open", "_send_message", { body: 1 }, open.agents["carol"]!)).body;
+  const judged = await on.invoke(
+    "open",
+    "_judge",
+    { subject: carols.seq, verdict: "accept" },
+    joined.body.token,
+  );
+  assert.equal(judged.body.counted, true);
+  const own = await on.call("POST", "/rooms/open/agents", { token: uma, body: { id: "umas" } });
+  const self = await on.invoke(
+    "open",
+    "_judge",
+    { subject: said.body.seq, verdict: "accept" },
+    own.body.token,
+  );
+  assert.equal(self.body.counted, false, "an anonymous agent is no judge of it");
+  await world.as(uma, "DELETE", `/service-accounts/${service.body.id}`);
+  assert.equal((await says()).status, 401);
+  const narrow = await userToken(on, "uma", "rooms:elsewhere");
+  const tried = await on.call("POST", "/rooms/open/agents", {
+    token: narrow,
+    body: { id: "x", actor: DEV },
+  });
+  assert.equal(tried.body.error, "actor_denied", tried.text);
+  await world.close();
+});
+
 Deno.test("A token re-issued without a right to the actor sets the agent back to one of the room", async () => {
   const world = await makeWorld();
   await register(world, world.uma, DEV);

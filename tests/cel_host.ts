@@ -44,7 +44,6 @@ export const ROOM: Readonly<Record<string, Value>> = {
     }),
     alice: new HostMap({ secret: entry(42) }),
     self: new HostMap({ secret: entry(42) }),
-    self: new HostMap({ secret: entry(42) }),
     empty: new HostMap({}),
   }),
   views: new HostMap({ total: entry(10) }),

@@ -56,7 +56,7 @@ for (const [name, text] of SERVED) {
   Deno.test(`the examples of ${name} run`, async () => {
     const service = await serveForDocuments();
     try {
-      await runDocument(name, text, service.origin);
+      await runDocument(name, text, service.origin, service.env);
     } finally {
       await service.close();
     }

@@ -92,13 +92,19 @@ export function missingFrom(output: string, expected: string): string | undefine
 }
 
 /** Runs a document's `bash` blocks against the service at `origin`. Throws naming the line that failed. */
-export async function runDocument(name: string, markdown: string, origin: string): Promise<number> {
+export async function runDocument(
+  name: string,
+  markdown: string,
+  origin: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<number> {
   const segments = segmentsOf(blocksOf(markdown).filter(({ language }) => language === "bash"));
   if (segments.length === 0) return 0;
   const script = segments.map(({ commands }, i) => `echo; echo "@@${i}@@"\n${commands}`).join("\n");
   const body = `set -euo pipefail\n${script}\necho; echo "@@end@@"\n`;
   const child = new Deno.Command("bash", {
     args: ["-c", body.replaceAll(DOCUMENTED_ORIGIN, origin)],
+    env,
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
@@ -133,6 +139,8 @@ export function freePort(): number {
 /** A service on a socket, with the machine's clock and a database of its own. */
 export interface RunningService {
   readonly origin: string;
+  /** What a command on the service's own machine has in its environment. */
+  readonly env: Readonly<Record<string, string>>;
   close(): Promise<void>;
 }
 
@@ -152,6 +160,7 @@ export async function serveForDocuments(): Promise<RunningService> {
   );
   return {
     origin: `http://localhost:${port}`,
+    env: { SYNC_DB: env["SYNC_DB"]! },
     close: async () => {
       service.deps.waits.close();
       await server.shutdown();
