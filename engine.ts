@@ -379,7 +379,9 @@ export class Engine {
   /** Something beside the rooms changed: whatever read it, in any of them, reads differently. */
   touchAll(cells: readonly string[]): void {
     for (const hot of this.hotRooms) {
-      this.emit(hot, { records: [], cells: hot.memos.invalidate(cells, false) });
+      const affected = hot.memos.invalidate(cells, false);
+      // Nobody waits in a room that nothing holds in memory.
+      if (hot.pins > 0) this.emit(hot, { records: [], cells: affected });
     }
   }
 

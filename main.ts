@@ -286,7 +286,8 @@ function respondMissing(request: Request): Response {
     ),
   ];
   const former = notFound(request.method, pathname);
-  if (methods.length === 0 || former.facts.help === "migrating") {
+  const isRefused = methods.includes(request.method);
+  if (methods.length === 0 || isRefused || former.facts.help === "migrating") {
     return renderError(former, newRequestId());
   }
   const error = new SyncError(

@@ -275,10 +275,16 @@ async function describe(call: ActorCall, row: ActorRow): Promise<JsonObject> {
   };
 }
 
+/** A user's own actor as it is before it is needed. Throws `actor_not_found` for any other. */
+function ownRow({ engine, principal: { user } }: ActorCall, did: string): ActorRow {
+  if (!user || did !== userActor(user.username)) throw actorNotFound(did);
+  return newRow(did, "user", user.id, engine.clock.now());
+}
+
 /** An actor, with its manual for those who may speak as it. */
 export async function showActor(call: ActorCall, did: string): Promise<JsonObject> {
   authenticated(call.principal);
-  const row = await findActor(call.engine.store, did) ?? await findOrBegin(call, did);
+  const row = await findActor(call.engine.store, did) ?? ownRow(call, did);
   const shown = await describe(call, row);
   return await mayRemember(call, did) ? { ...shown, manual: row.manual } : shown;
 }

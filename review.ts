@@ -12,7 +12,7 @@ import { Reach } from "./review/reach.ts";
 import { expressionsOf, stateReads, unusedParams, viewReaders } from "./review/reads.ts";
 import { reviewWaits } from "./review/waits.ts";
 import { actionEyes, callerEyes, Sight } from "./sight.ts";
-import { placeholdersIn } from "./templates.ts";
+import { literalsOf, placeholdersIn } from "./templates.ts";
 import type { ActionDefinition, JsonObject } from "./types.ts";
 
 /** A finding: what, about what, and what to do. */
@@ -281,7 +281,7 @@ function reviewContests(sight: Sight): Finding[] {
 /** Templates that are nothing but a placeholder can make anything: that is what they are for. */
 function isTelling(template: string): boolean {
   const key = template.slice(template.indexOf(":") + 1);
-  return !template.startsWith("${") && key.replace(/\$\{[^}]*\}/g, "").replace(/[._-]/g, "") !== "";
+  return !template.startsWith("${") && literalsOf(key).join("").replace(/[._-]/g, "") !== "";
 }
 
 /** Parameters that nothing uses, and actions that nobody has invoked. */

@@ -4,6 +4,7 @@
  */
 import { setOwn } from "./canonical.ts";
 import { SyncError } from "./errors.ts";
+import { VALUE_BYTES_MAX } from "./limits.ts";
 import type { Json } from "./types.ts";
 
 /** What placeholders stand for. */
@@ -15,15 +16,30 @@ export interface TemplateVars {
 }
 
 const PLACEHOLDER = /\$\$\{|\$\{([^}]*)\}/g;
+/** Characters that filling one template may put in: past it no value fits anyway. */
+const FILLED_MAX = 2 * VALUE_BYTES_MAX;
 const WHOLE = /^\$\{([^}]*)\}$/;
 const KNOWN = /^(?:self|now|seq|params(?:\.[^.{}\s]+)+)$/;
+
+/** Text up to its last `}`, behind which no placeholder can end, and the rest. */
+function cut(text: string): [head: string, tail: string] {
+  const end = text.lastIndexOf("}") + 1;
+  return [text.slice(0, end), text.slice(end)];
+}
+
+/** What stands around the placeholders of a name. */
+export function literalsOf(text: string): string[] {
+  const [head, tail] = cut(text);
+  const literals = head.split(/\$\{[^}]*\}/);
+  return [...literals.slice(0, -1), literals.at(-1)! + tail];
+}
 
 /** Names of the placeholders in a template, deep, member names included. */
 export function placeholdersIn(template: Json): string[] {
   const found: string[] = [];
   const walk = (value: Json): void => {
     if (typeof value === "string") {
-      for (const match of value.matchAll(PLACEHOLDER)) {
+      for (const match of cut(value)[0].matchAll(PLACEHOLDER)) {
         if (match[1] !== undefined) found.push(match[1]);
       }
     } else if (Array.isArray(value)) value.forEach(walk);
@@ -82,29 +98,67 @@ function lookUp(name: string, vars: TemplateVars): Json | undefined {
  * leaves its member out (`undefined` at the top, null in a list); embedded ones are text.
  */
 export function fill(template: Json, vars: TemplateVars): Json | undefined {
-  if (typeof template === "string") {
-    const whole = WHOLE.exec(template);
-    return whole ? lookUp(whole[1]!, vars) : fillText(template, vars);
-  }
-  if (Array.isArray(template)) return template.map((item) => fill(item, vars) ?? null);
-  if (template === null || typeof template !== "object") return template;
-  const filled: Record<string, Json> = {};
-  for (const key of Object.keys(template)) {
-    const value = fill(template[key]!, vars);
-    if (value !== undefined) setOwn(filled, fillText(key, vars), value);
-  }
-  return filled;
+  // What is one placeholder takes no more room than what was given.
+  const whole = typeof template === "string" ? WHOLE.exec(template) : null;
+  return whole ? lookUp(whole[1]!, vars) : new Filling(vars).fill(template);
 }
 
-/** Fills text; a parameter not given is empty. */
+/** Fills text; a parameter not given is empty. Throws `too_large`. */
 export function fillText(text: string, vars: TemplateVars): string {
-  if (!text.includes("${")) return text;
-  return text.replace(PLACEHOLDER, (_match, name: string | undefined) => {
-    if (name === undefined) return "${";
-    const value = lookUp(name, vars);
-    if (value === undefined) return "";
-    return typeof value === "string" ? value : JSON.stringify(value);
-  });
+  return new Filling(vars).text(text);
+}
+
+/** One template being filled: a parameter named often makes no more than an entry may hold. */
+class Filling {
+  #left = FILLED_MAX;
+  readonly #texts = new Map<string, string>();
+
+  constructor(private readonly vars: TemplateVars) {}
+
+  fill(template: Json): Json | undefined {
+    if (typeof template === "string") {
+      const whole = WHOLE.exec(template);
+      if (!whole) return this.text(template);
+      const value = lookUp(whole[1]!, this.vars);
+      if (value !== undefined) this.textOf(whole[1]!, value);
+      return value;
+    }
+    if (Array.isArray(template)) return template.map((item) => this.fill(item) ?? null);
+    if (template === null || typeof template !== "object") return template;
+    const filled: Record<string, Json> = {};
+    for (const key of Object.keys(template)) {
+      const value = this.fill(template[key]!);
+      if (value !== undefined) setOwn(filled, this.text(key), value);
+    }
+    return filled;
+  }
+
+  text(text: string): string {
+    if (!text.includes("${")) return text;
+    const [head, tail] = cut(text);
+    const filled = head.replace(PLACEHOLDER, (_match, name: string | undefined) => {
+      if (name === undefined) return "${";
+      const value = lookUp(name, this.vars);
+      return value === undefined ? "" : this.textOf(name, value);
+    });
+    return filled + tail.replaceAll("$${", () => "${");
+  }
+
+  /** A parameter as text, counted. Throws `too_large`. */
+  private textOf(name: string, value: Json): string {
+    let text = this.#texts.get(name);
+    if (text === undefined) {
+      text = typeof value === "string" ? value : JSON.stringify(value);
+      this.#texts.set(name, text);
+    }
+    this.#left -= text.length;
+    if (this.#left >= 0) return text;
+    throw new SyncError(
+      "too_large",
+      `What "${name}" is put into becomes too large: a value takes at most ${VALUE_BYTES_MAX} bytes.`,
+      { param: name.replace(/^params\./, ""), limit: VALUE_BYTES_MAX },
+    );
+  }
 }
 
 /** Fills a scope or key, where every parameter must be given. Throws `missing_param`. */

@@ -68,13 +68,15 @@ function checkView(room: Room, params: Params, field: string): void {
 
 /** Refuses a view that would read itself by way of others. Throws `view_cycle`. */
 function mustNotCircle(room: Room, id: string, program: Program): void {
+  const walked = new Set<string>();
   const walk = (at: Program, path: readonly string[]): string[] | undefined => {
     for (const ref of at.refs) {
       const next = ref.root === "views" ? ref.path[0] : undefined;
       if (typeof next !== "string") continue;
       if (next === id) return [...path, next];
-      const view = path.includes(next) ? undefined : room.view(next);
+      const view = walked.has(next) ? undefined : room.view(next);
       if (!view) continue;
+      walked.add(next);
       const found = walk(stored(view), [...path, next]);
       if (found) return found;
     }

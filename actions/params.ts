@@ -1,5 +1,5 @@
 /** Checks an invocation's parameters against their schema. */
-import { versionOf } from "../canonical.ts";
+import { canonical } from "../canonical.ts";
 import { SyncError } from "../errors.ts";
 import { nearest } from "../input.ts";
 import type { Json, JsonObject, ParamSpec } from "../types.ts";
@@ -10,6 +10,19 @@ function actualType(value: Json): string {
   if (Array.isArray(value)) return "array";
   if (typeof value === "number") return Number.isInteger(value) ? "integer" : "number";
   return typeof value;
+}
+
+/** What a value is known again by: text, numbers and the like as they are, the rest by its JSON. */
+function memberKey(value: Json): Json {
+  return value !== null && typeof value === "object" ? `\u0000${canonical(value)}` : value;
+}
+
+const members = new WeakMap<readonly Json[], ReadonlySet<Json>>();
+
+function membersOf(list: readonly Json[]): ReadonlySet<Json> {
+  let keys = members.get(list);
+  if (!keys) members.set(list, keys = new Set(list.map(memberKey)));
+  return keys;
 }
 
 /** Checks one parameter's value. Throws `invalid_param_type`, `invalid_param`. */
@@ -36,9 +49,7 @@ export function checkParam(name: string, value: Json, spec: ParamSpec): void {
       },
     );
   };
-  if (spec.enum && !spec.enum.some((member) => versionOf(member) === versionOf(value))) {
-    refuse([...spec.enum]);
-  }
+  if (spec.enum && !membersOf(spec.enum).has(memberKey(value))) refuse([...spec.enum]);
   if (typeof value === "number") {
     const { minimum, maximum } = spec;
     const isWithin = (minimum === undefined || value >= minimum) &&

@@ -36,7 +36,7 @@ Rules of thumb:
   is 3; write 7.0 / 2.
 - Strings use " or '. In JSON bodies ' saves escaping.
 Where it is read with whose rights: an action's expressions see _shared, custom scopes, the action's
-scope and the invoker's own; a view sees what its scope may read; waits and eval what you may read.
+scope and the invoker's own as state.self; a view sees what its scope may read; waits and eval what you may read.
 "enabled" may not read now, presence, scores or unread counts: what exists must not depend on the moment.
 In URLs encode the expression (curl -G --data-urlencode). Functions: help "functions".`,
 
@@ -210,7 +210,11 @@ which part fails and what it read. Register the view again under its id to repai
     eval trust(agents.bob.value.actor, "code")
     eval trust_count(agents.bob.value.actor, "code")
 
-Today every agent's actor belongs to its room (agents.<id>.value.actor); verdicts, a registry of actors and
-their memory are not there yet, so these functions answer 0. An action may name a "domain" already.
-Do not gate anything on trust() > 0: it would stay shut. See GET /reference/actors.md.`,
+A verdict on a record is the built-in _judge {"subject": <seq>, "verdict": "accept" | "reject", "domain", "note"};
+your own work never counts, and an action's own "domain" goes before yours. Each agent's trust by domain:
+    read only=agents&depth=full
+
+Join with {"actor": "did:sync:agent:NAME"} (registered by your user: POST /actors) and what you earn, and what
+you remember (sync_remember, GET /actors/:did/memory, memory.<name>.value in your own expressions), outlives
+the room. Do not gate on trust() > 0 alone: nobody starts above it. See GET /reference/actors.md.`,
 } as const;

@@ -26,6 +26,11 @@ const FORMER: readonly { readonly method: RegExp; readonly path: RegExp; readonl
       now: "GET /rooms/:id/context?only=state",
     },
     {
+      method: /^PUT$/,
+      path: /^\/rooms\/[^/]+\/actions\/[^/]+$/,
+      now: "POST /rooms/:id/actions/_register_action/invoke",
+    },
+    {
       method: /^(PUT|POST)$/,
       path: /^\/rooms\/[^/]+\/actions$/,
       now: "POST /rooms/:id/actions/_register_action/invoke",
@@ -42,8 +47,13 @@ const FORMER: readonly { readonly method: RegExp; readonly path: RegExp; readonl
     },
     {
       method: /^(PUT|POST)$/,
-      path: /^\/rooms\/[^/]+\/views$/,
+      path: /^\/rooms\/[^/]+\/views(\/[^/]+)?$/,
       now: "POST /rooms/:id/actions/_register_view/invoke",
+    },
+    {
+      method: /^DELETE$/,
+      path: /^\/rooms\/[^/]+\/views\/[^/]+$/,
+      now: "POST /rooms/:id/actions/_delete_view/invoke",
     },
     {
       method: /^POST$/,

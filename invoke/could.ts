@@ -3,7 +3,7 @@ import { type Budget, CelError, CelTooExpensive } from "../cel.ts";
 import type { Room } from "../room.ts";
 import { actionEyes, callerEyes, Sight } from "../sight.ts";
 import { programOf } from "../sight/programs.ts";
-import { placeholdersIn } from "../templates.ts";
+import { literalsOf, placeholdersIn } from "../templates.ts";
 import type { ActionDefinition, Json, JsonObject, WriteTemplate } from "../types.ts";
 import { isPrivateScope } from "../policy.ts";
 import { type Audience, readsBeyond } from "./failures.ts";
@@ -123,7 +123,7 @@ function fitsScope(template: string, scope: string): boolean {
 /** Can a template come out as this name? */
 export function fits(template: string, name: string): boolean {
   if (placeholdersIn(template as Json).length === 0) return template === name;
-  const parts = template.split(/\$\{[^}]*\}/);
+  const parts = literalsOf(template);
   if (!name.startsWith(parts[0]!) || !name.endsWith(parts.at(-1)!)) return false;
   let at = parts[0]!.length;
   for (const part of parts.slice(1, -1)) {

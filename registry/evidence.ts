@@ -1,6 +1,7 @@
 /** What is told of an actor's work: trust with the verdicts behind it, and the records themselves. */
-import { isLocalActor } from "../actors.ts";
+import { isLocalActor, roomOfLocalActor } from "../actors.ts";
 import { showRecord } from "../audit.ts";
+import { SYSTEM_ACTOR } from "../room.ts";
 import { findActor, recordsOfActor } from "../store/actors.ts";
 import { listObservations } from "../store/evidence.ts";
 import { iso, parseInstant } from "../timers.ts";
@@ -35,8 +36,7 @@ export async function showTrust(
   }
   const judge = query.judge === undefined ? undefined : await call.standing.judgeKey(query.judge);
   const domains = query.domain === undefined ? evidence.domains(at) : [query.domain];
-  const rooms: string[] = [];
-  for (const uid of readers.candidates()) if (await readers.of(uid)) rooms.push(uid);
+  const rooms = await roomsOf(readers, did);
   const rows = await listObservations(store, did, rooms, {
     domain: query.domain ?? null,
     judge: query.judge ?? null,
@@ -63,6 +63,16 @@ export async function showTrust(
   };
 }
 
+/** The rooms that the caller may read, as far as the actor can be in them. */
+async function roomsOf(readers: Readers, did: string): Promise<string[]> {
+  const home = roomOfLocalActor(did);
+  const rooms: string[] = [];
+  for (const uid of home === undefined ? readers.candidates() : [home]) {
+    if (await readers.of(uid)) rooms.push(uid);
+  }
+  return rooms;
+}
+
 function instantOf(text: string | undefined): Millis | undefined {
   if (text === undefined) return undefined;
   const at = parseInstant(text);
@@ -80,8 +90,9 @@ export async function showRecords(
 ): Promise<JsonObject> {
   const readers = new Readers(call.engine, call.principal);
   await mustSeeActor(call, did, readers);
-  const rooms: string[] = [];
-  for (const uid of readers.candidates()) if (await readers.of(uid)) rooms.push(uid);
+  // The service's own records are each room's, and too many to look for everywhere.
+  if (did === SYSTEM_ACTOR) throw actorNotFound(did);
+  const rooms = await roomsOf(readers, did);
   const { store } = call.engine;
   const after = placeOf(query.after);
   const rows = await recordsOfActor(store, did, rooms, after, query.limit + 1);

@@ -67,14 +67,15 @@ export class KeyRing {
 
   /** Uses a challenge up, if one of the DID's keys has signed it. Throws `bad_signature`. */
   readonly prove: Prove = async (did, { challenge, signature }) => {
+    const { store, clock } = this.deps;
+    // First, so that nothing is fetched for those who ask twice.
+    if (!await takeChallenge(store, sha256(challenge), did, clock.now())) {
+      throw badSignature("the challenge is unknown, used or expired", { actor: did });
+    }
     const hex = Buffer.from(signature, "base64").toString("hex");
     const keys = await this.keysOf(did);
-    if (![...keys.values()].some((key) => isSignedBy(key, challenge, hex))) {
-      throw badSignature("it is not one of this actor's keys over the challenge", { actor: did });
-    }
-    const { store, clock } = this.deps;
-    if (await takeChallenge(store, sha256(challenge), did, clock.now())) return;
-    throw badSignature("the challenge is unknown, used or expired", { actor: did });
+    if ([...keys.values()].some((key) => isSignedBy(key, challenge, hex))) return;
+    throw badSignature("it is not one of this actor's keys over the challenge", { actor: did });
   };
 
   /** The keys of a DID by the ids of their verification methods; none when it has none. */

@@ -118,7 +118,7 @@ export class Reach {
     return part.refs.some(({ root, path: [first] }) => {
       if (root === "self" || root === "params") return false;
       if (root === "views") {
-        return typeof first !== "string" || this.canViewChange(first, stuck, []);
+        return typeof first !== "string" || this.canViewChange(first, stuck, new Set());
       }
       return root !== "state";
     }) || stateReads(part, "").some(({ scope, key }) => {
@@ -136,13 +136,15 @@ export class Reach {
     return [...entries].some((entry) => entry.timer !== undefined);
   }
 
-  private canViewChange(id: string, stuck: ReadonlySet<string>, path: readonly string[]): boolean {
+  private canViewChange(id: string, stuck: ReadonlySet<string>, judged: Set<string>): boolean {
     const view = this.sight.room.view(id);
     const program = compiled(view?.expr, "view");
-    if (!view || !program || path.includes(id)) return false;
+    // What was judged before could not change, or nothing else would be asked.
+    if (!view || !program || judged.has(id)) return false;
+    judged.add(id);
     const reads = program.refs.filter(({ root }) => root === "views");
     const isMade = reads.some(({ path: [next] }) =>
-      typeof next !== "string" || this.canViewChange(next, stuck, [...path, id])
+      typeof next !== "string" || this.canViewChange(next, stuck, judged)
     );
     return isMade || isPrivateScope(view.scope) ||
       this.canChange(

@@ -156,7 +156,7 @@ Deno.test("help keys that documents name exist, and help.md names them all", () 
 
 Deno.test("api.md names every route, and no route that is not there", () => {
   const named = new Set(
-    [...TEXTS.get("api.md")!.matchAll(/^### `(GET|POST|PATCH|DELETE) (\/[^`?]*)/gm)].map((m) =>
+    [...TEXTS.get("api.md")!.matchAll(/^### `(GET|POST|PUT|PATCH|DELETE) (\/[^`?]*)/gm)].map((m) =>
       `${m[1]} ${m[2]}`
     ),
   );
