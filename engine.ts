@@ -25,7 +25,7 @@ import { SyncError } from "./errors.ts";
 import { roomNotFound } from "./policy.ts";
 import { hashOf } from "./record.ts";
 import { Room } from "./room.ts";
-import { type ActorsPort, NotLoaded } from "./sight/actors.ts";
+import { type ActorsPort, loadMissing } from "./sight/actors.ts";
 import type { Store } from "./store.ts";
 import type { RoomCommit } from "./store/rows.ts";
 import { iso } from "./timers.ts";
@@ -139,8 +139,7 @@ export class Engine {
       try {
         return await this.attempt(hot, command, idem);
       } catch (error) {
-        if (error instanceof NotLoaded) {
-          await error.load();
+        if (await loadMissing(error)) {
           attempt--;
           continue;
         }
@@ -278,8 +277,7 @@ export class Engine {
         await hot.whenDurable(seq);
         return { value, seq, hot };
       } catch (error) {
-        if (error instanceof NotLoaded) {
-          await error.load();
+        if (await loadMissing(error)) {
           attempt--;
           continue;
         }

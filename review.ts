@@ -32,7 +32,7 @@ export function review(moment: Moment, acting: Acting): JsonObject {
   const { hot, room, now } = moment;
   const sight = new Sight(hot, callerEyes(room, acting.agent, acting.seesAll), now);
   const neverRead = unreadViews(moment);
-  const reach = new Reach(sight);
+  const reach = new Reach(sight, acting);
   const findings = [
     ...reviewGates(sight, acting, reach),
     ...reviewKeys(sight),

@@ -57,6 +57,8 @@ export interface ViewResult {
 
 /** Steps that all views and gates of one look may take together. */
 const LOOK_STEPS = 2_000_000;
+/** What evaluating a view takes beside its steps: views that change by themselves are not kept. */
+const VIEW_STEPS = 400;
 
 /** One look. */
 export class Sight {
@@ -303,7 +305,9 @@ export class Sight {
       const eyes = remembering(scopeEyes(this.room, scope), this.room, scope, memory_of);
       const sight = new Sight(this.live, eyes, this.now, tracker, undefined, this.pool, eyes.self);
       const result = { ...sight.viewValue(definition), isVolatile: tracker.isVolatile };
-      if (result.isVolatile) this.#views.set(id, result);
+      // What failed because others had taken the look's steps is no result of the view's.
+      const isCut = this.pool.spent > this.pool.steps;
+      if (result.isVolatile || isCut) this.#views.set(id, result);
       else memos.keep(key, result, tracker.cells, this.room.head);
       return result;
     } finally {
@@ -314,9 +318,9 @@ export class Sight {
   private viewValue(definition: ViewDefinition): ViewResult {
     const budget = new Budget();
     try {
+      this.pool.spend(VIEW_STEPS);
       const program = programOf(definition.expr, "view");
       const value = plain(this.evaluate(program, budget));
-      this.pool.spend(budget.spent);
       return { value: toJson(value, budget), isVolatile: false };
     } catch (error) {
       if (error instanceof CelTooExpensive) {
@@ -324,6 +328,8 @@ export class Sight {
       }
       if (error instanceof CelError) return failedView("cel_error", error.detail, error.hint);
       throw error;
+    } finally {
+      this.pool.spent += budget.spent;
     }
   }
 }

@@ -154,16 +154,17 @@ class ThrowAway {
   /** Waits that would be answered: by name where they read only what the reader may read, else counted. */
   private woken(reader: Acting): JsonObject {
     const { room, now } = this.moment;
+    const after: Moment = { hot: this.#hot, room, now };
     const woken: JsonObject[] = [];
     let hidden = 0;
     for (const [agent, waits] of this.#hot.waits) {
       for (const wait of waits) {
         const holds = wait.program
-          ? this.#touched.size > 0 && wait.wouldHold({ hot: this.#hot, room, now })
+          ? this.#touched.size > 0 && wait.wouldHold(after)
           : this.isSeenBy(agent);
         if (!holds) continue;
         const refs = wait.program?.refs ?? [];
-        if (refs.every((ref) => isReadableRef(room, reader, ref, agent))) {
+        if (refs.every((ref) => isReadableRef(after, reader, ref, agent))) {
           woken.push({ agent, condition: wait.condition });
         } else hidden++;
       }

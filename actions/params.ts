@@ -12,9 +12,12 @@ function actualType(value: Json): string {
   return typeof value;
 }
 
-/** What a value is known again by: text, numbers and the like as they are, the rest by its JSON. */
+/** What a value is known again by: numbers and most text as they are, the rest by its JSON. */
 function memberKey(value: Json): Json {
-  return value !== null && typeof value === "object" ? `\u0000${canonical(value)}` : value;
+  const isPlain = typeof value === "string"
+    ? !value.startsWith("\u0000")
+    : value === null || typeof value !== "object";
+  return isPlain ? value : `\u0000${canonical(value)}`;
 }
 
 const members = new WeakMap<readonly Json[], ReadonlySet<Json>>();

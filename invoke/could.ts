@@ -5,7 +5,7 @@ import { actionEyes, callerEyes, Sight } from "../sight.ts";
 import { programOf } from "../sight/programs.ts";
 import { literalsOf, placeholdersIn } from "../templates.ts";
 import type { ActionDefinition, Json, JsonObject, WriteTemplate } from "../types.ts";
-import { isPrivateScope } from "../policy.ts";
+import { canReadScope, isPrivateScope } from "../policy.ts";
 import { type Audience, readsBeyond } from "./failures.ts";
 
 /** What a gate comes to for one agent: `conditional` when only a parameter is missing. */
@@ -51,22 +51,44 @@ export function seenBy(sight: Sight, agent: string): Sight {
   return new Sight(sight.live, eyes, sight.now, undefined, undefined, sight.pool);
 }
 
-/** May the audience know for whom this gate is open? */
+/**
+ * May the audience know for whom this gate is open? Not when it reads, for whoever is judged, a
+ * scope of theirs, one that the audience may not read or one that is only known when it runs.
+ */
 export function mayKnowGate(
   sight: Sight,
   definition: ActionDefinition,
   audience: Audience,
+  asked: Set<string> = new Set(),
 ): boolean {
-  if (definition.if === undefined) return true;
-  const others = actionEyes(sight.room, definition, "");
+  if (definition.if === undefined || audience.seesAll || asked.has(definition.id)) return true;
+  asked.add(definition.id);
+  const others = sight.as(actionEyes(sight.room, definition, ""));
   try {
     const program = programOf(definition.if, "action");
-    const readsOwn = program.refs.some(({ root, path }) => root === "state" && path[0] === "self");
-    return audience.seesAll || (!readsOwn && !readsBeyond(program, sight.as(others), audience));
+    return !readsBeyond(program, others, audience) && program.refs.every(({ root, path }) => {
+      const [first] = path;
+      if (root === "actions") return mayKnowAction(sight, first, audience, asked);
+      return root !== "state" || (typeof first === "string" && first !== "self" &&
+        canReadScope(sight.room, audience.agent, false, first));
+    });
   } catch (error) {
     if (error instanceof CelError) return false;
     throw error;
   }
+}
+
+/** May the audience know what an action's availability is to others? */
+export function mayKnowAction(
+  sight: Sight,
+  id: string | null | undefined,
+  audience: Audience,
+  asked?: Set<string>,
+): boolean {
+  if (audience.seesAll) return true;
+  if (typeof id !== "string") return false;
+  const definition = sight.room.action(id);
+  return definition === undefined || mayKnowGate(sight, definition, audience, asked);
 }
 
 /** Agents that are judged when somebody asks who could. */

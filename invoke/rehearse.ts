@@ -4,11 +4,11 @@ import type { Program } from "../cel.ts";
 import type { Command, Moment } from "../engine/types.ts";
 import type { Engine } from "../engine.ts";
 import { canReadScope } from "../policy.ts";
-import type { Room } from "../room.ts";
 import { callerEyes, Sight } from "../sight.ts";
 import { availabilityOf } from "../sight/availability.ts";
 import { metaOf } from "../sight/meta.ts";
 import type { Json, JsonObject, Write } from "../types.ts";
+import { mayKnowAction } from "./could.ts";
 import type { InvokeReply, InvokeRequest } from "./request.ts";
 
 /** Writes as the reply shows them: values as the next read will, nothing of scopes one may not read. */
@@ -94,7 +94,7 @@ function wouldWake(moment: Moment, acting: Acting, cells: ReadonlySet<string>): 
     for (const wait of waits) {
       if (![...wait.cells()].some((cell) => cells.has(cell)) || !wait.wouldHold(moment)) continue;
       const isReadable = (wait.program?.refs ?? []).every((ref) =>
-        isReadableRef(moment.room, acting, ref, agent)
+        isReadableRef(moment, acting, ref, agent)
       );
       if (isReadable) woken.push({ agent, condition: wait.condition });
       else hidden++;
@@ -105,12 +105,16 @@ function wouldWake(moment: Moment, acting: Acting, cells: ReadonlySet<string>): 
 
 /** May the caller read what a wait of `agent` reads by this path? */
 export function isReadableRef(
-  room: Room,
+  { hot, room, now }: Moment,
   acting: Acting,
   ref: Program["refs"][number],
   agent: string,
 ): boolean {
   if (ref.root === "memory") return agent === acting.agent && !acting.isBorrowed;
+  if (ref.root === "actions" && agent !== acting.agent) {
+    const sight = new Sight(hot, callerEyes(room, acting.agent, acting.seesAll), now);
+    return mayKnowAction(sight, ref.path[0], acting);
+  }
   if (ref.root !== "state") return true;
   const scope = ref.path[0] === "self" ? agent : ref.path[0];
   return typeof scope === "string" && canReadScope(room, acting.agent, acting.seesAll, scope);

@@ -3,7 +3,8 @@
  * read can change. Errs on the side of "it can": a finding must be true.
  */
 import { Budget, CelError, CelTooExpensive, explain, type Program } from "../cel.ts";
-import { gateFor, type GateState, seenBy, writersOf } from "../invoke/could.ts";
+import { gateFor, type GateState, mayKnowGate, seenBy, writersOf } from "../invoke/could.ts";
+import type { Audience } from "../invoke/failures.ts";
 import { isPrivateScope } from "../policy.ts";
 import { actionEyes, type Sight } from "../sight.ts";
 import { compiled, stateReads } from "./reads.ts";
@@ -28,7 +29,7 @@ export class Reach {
   isCut = false;
   readonly agents: readonly string[];
 
-  constructor(private readonly sight: Sight) {
+  constructor(private readonly sight: Sight, private readonly audience: Audience) {
     const live = [...sight.room.liveAgents()].map(([id]) => id);
     this.agents = live.length === 0 ? ["admin"] : live.slice(0, AGENTS_JUDGED);
     this.isCut = live.length > AGENTS_JUDGED;
@@ -39,7 +40,10 @@ export class Reach {
     const states = new Map<string, GateState>();
     this.#states.set(id, states);
     const parts: Program[][] = [];
+    // A gate that reads what the reader may not know is judged for the reader alone.
+    const mayKnow = mayKnowGate(this.sight, this.sight.room.action(id)!, this.audience);
     for (const agent of this.agents) {
+      if (!mayKnow && agent !== this.audience.agent) continue;
       if (this.isCut) return;
       const caller = seenBy(this.sight, agent);
       try {
@@ -51,7 +55,7 @@ export class Reach {
         this.isCut = true;
       }
     }
-    const isShut = states.size > 0 && [...states.values()].every((state) => state === "shut");
+    const isShut = mayKnow && states.size > 0 && [...states.values()].every((state) => state === "shut");
     if (isShut) this.#shut.set(id, { parts });
   }
 

@@ -24,7 +24,7 @@ export function reviewWaits(
     for (const wait of waits) {
       const frame = { agent, condition: wait.condition, since: iso(wait.since) };
       const refs = wait.program?.refs ?? [];
-      const isReadable = refs.every((ref) => isReadableRef(moment.room, acting, ref, agent));
+      const isReadable = refs.every((ref) => isReadableRef(moment, acting, ref, agent));
       if (!isReadable) shown.push({ ...frame, hidden: true });
       else shown.push({ ...frame, ...reviewWait(wait, agent, acting, sight, reach, isQuiet) });
     }

@@ -41,14 +41,20 @@ export class NotLoaded extends Error {
   }
 }
 
+/** Loads what a look missed; false where something else is amiss. */
+export async function loadMissing(error: unknown): Promise<boolean> {
+  if (!(error instanceof NotLoaded)) return false;
+  await error.load();
+  return true;
+}
+
 /** Looks again until nothing is missing. */
 export async function whenLoaded<T>(actors: ActorsPort | undefined, run: () => T): Promise<T> {
   while (actors) {
     try {
       return actors.strictly(run);
     } catch (error) {
-      if (!(error instanceof NotLoaded)) throw error;
-      await error.load();
+      if (!await loadMissing(error)) throw error;
     }
   }
   return run();

@@ -1,5 +1,5 @@
 /** Can the reader invoke an action now, and if not, why not? */
-import { CelError, CelTooExpensive } from "../cel.ts";
+import { Budget, CelError, CelTooExpensive } from "../cel.ts";
 import { actionEyes, type Sight } from "../sight.ts";
 import type { ActionDefinition, Entry, Json } from "../types.ts";
 import { programOf } from "./programs.ts";
@@ -44,6 +44,9 @@ export function availabilityOf(
   }
 }
 
+/** What judging a gate takes beside its steps. */
+const GATE_STEPS = 200;
+
 function judgeGate(sight: Sight, definition: ActionDefinition, params: Json): Availability {
   const eyes = actionEyes(
     sight.room,
@@ -51,9 +54,13 @@ function judgeGate(sight: Sight, definition: ActionDefinition, params: Json): Av
     sight.eyes.self,
     definition.memory_of,
   );
+  const budget = new Budget();
   try {
+    // Gates build on each other: all of one look share what they may take.
+    sight.pool.spend(GATE_STEPS);
     const value = sight.as(eyes, sight.tracker, params).evaluate(
       programOf(definition.if!, "action"),
+      budget,
     );
     if (value === true) return { available: true };
     return { available: false, reason: value === false ? "precondition_failed" : "cel_error" };
@@ -67,5 +74,7 @@ function judgeGate(sight: Sight, definition: ActionDefinition, params: Json): Av
       available: false,
       reason: error.code === "missing" ? "precondition_failed" : "cel_error",
     };
+  } finally {
+    sight.pool.spent += budget.spent;
   }
 }

@@ -71,7 +71,13 @@ Deno.test("Every attempt to speak as an actor without a right to it fails", asyn
       verificationMethod: [{ id: `${did}#k`, controller: did, publicKeyMultibase: key.multibase }],
     });
   documents.set("https://alice.example/.well-known/did.json", document("did:web:alice.example"));
-  documents.set("https://bob.example/a/did.json", document("did:web:alice.example"));
+  documents.set(
+    "https://bob.example/a/did.json",
+    JSON.stringify({
+      id: "did:web:alice.example",
+      verificationMethod: [{ id: "#k", publicKeyMultibase: own.multibase }],
+    }),
+  );
   const service = await world.as(uma, "POST", "/service-accounts", {
     name: "ci",
     actors: [DEV],

@@ -233,6 +233,53 @@ Deno.test("A wait on one's memory wakes when it changes", async () => {
   await world.close();
 });
 
+Deno.test("What somebody planted in a scope reads no memory of who comes to it later", async () => {
+  const world = await makeDev();
+  const { on, as, dev, uma } = world;
+  await as(dev, "PUT", at(DEV, "/memory/bird"), body);
+  const mine = (await as(uma, "POST", "/rooms", { id: "mine", join: "open" })).body.token;
+  const planted = await on.call("POST", "/rooms/mine/agents", { body: { id: "x" } });
+  const view = { id: "leak", expr: "memory.bird.value" };
+  const made = await on.invoke("mine", "_register_view", view, planted.body.token);
+  assert.equal(made.status, 201, made.text);
+  const taken = await on.call("POST", "/rooms/mine/agents", {
+    token: uma,
+    body: { id: "x", actor: DEV },
+  });
+  assert.equal(taken.body.actor, DEV, taken.text);
+  const read = async () =>
+    (await on.call("GET", "/rooms/mine/context?only=views", { token: mine })).body.views.leak.value;
+  assert.equal(await read(), null);
+  await on.invoke("mine", "_register_view", view, taken.body.token);
+  assert.equal(await read(), SECRET, "what it registers itself is its own doing");
+  const fork = await as(mine, "POST", "/rooms/mine/fork", { id: "copy" });
+  const again = await on.call("POST", "/rooms/copy/agents", {
+    token: uma,
+    body: { id: "x", actor: DEV },
+  });
+  assert.equal(again.body.actor, DEV, again.text);
+  const copied = await as(fork.body.token, "GET", "/rooms/copy/context?only=views");
+  assert.equal(copied.body.views.leak.value, null, "nor does a definition take it to a fork");
+  await world.close();
+});
+
+Deno.test("An admin who waits with an agent's eyes is not woken by what the agent remembers", async () => {
+  const world = await makeDev();
+  const { on, as, dev, clock, room } = world;
+  const condition = encodeURIComponent('"go" in memory');
+  const wait = (token: string, query = "") =>
+    on.call("GET", `/rooms/R/wait?condition=${condition}&timeout=5000${query}`, { token });
+  const own = wait(dev);
+  await turns();
+  const borrowed = wait(room.admin, "&agent=dev");
+  await turns();
+  await as(dev, "PUT", at(DEV, "/memory/go"), { body: true });
+  await clock.advance(6_000);
+  assert.equal((await own).body.triggered, true);
+  assert.equal((await borrowed).body.triggered, false);
+  await world.close();
+});
+
 Deno.test("Without FTS5 memory is searched plainly, and says so", async () => {
   const world = await makeDev();
   const { on, as, dev } = world;

@@ -174,6 +174,7 @@ async function makeWorld() {
 Deno.test("A verdict is a record, and counts for the actor of the judged one", async () => {
   const { room, judge, says, evaluate, on, close } = await makeWorld();
   const seq = await says(room.agents["alice"]!);
+  assert.equal(await evaluate('trust("alice", "code")'), 0);
   const reply = await judge(room.agents["bob"]!, seq, "accept", { note: "fine" });
   assert.equal(reply.status, 200, reply.text);
   assert.equal(reply.body.counted, true);
