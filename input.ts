@@ -1,7 +1,7 @@
 /** Ids, keys and bodies: the schemas that every door shares, and their failures in our words. */
 import { z } from "zod";
 import { SyncError } from "./errors.ts";
-import { KEY_LENGTH_MAX, TEXT_LENGTH_MAX } from "./limits.ts";
+import { KEY_LENGTH_MAX, MEMBERS_MAX, TEXT_LENGTH_MAX } from "./limits.ts";
 import type { Json } from "./types.ts";
 
 const NEVER: ReadonlySet<string> = new Set([
@@ -94,12 +94,15 @@ export const labelText = z.string().max(TEXT_LENGTH_MAX).refine(
 export function record<S extends z.ZodType>(member: S) {
   const isPlain = (value: unknown): boolean =>
     typeof value !== "object" || value === null || !Object.hasOwn(value, "__proto__");
-  return z.intersection(
-    z.record(z.string(), member),
-    z.custom<Record<string, z.output<S>>>(isPlain, {
-      error: 'another name than "__proto__" is wanted',
-    }),
-  );
+  const isSmall = (value: unknown): boolean =>
+    typeof value !== "object" || value === null || Object.keys(value).length <= MEMBERS_MAX;
+  // One after the other: an intersection would compare every name with every other.
+  const members = z.record(z.string(), member);
+  return z.custom<z.input<typeof members>>(isPlain, {
+    error: 'another name than "__proto__" is wanted',
+    abort: true,
+  }).refine(isSmall, { error: `at most ${MEMBERS_MAX} members are wanted`, abort: true })
+    .pipe(members);
 }
 
 /** How a failed schema is answered; `example` shows the shape wanted. */

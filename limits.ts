@@ -7,6 +7,10 @@
 export const BODY_BYTES_MAX = 1_048_576;
 /** Bytes of one entry's value as JSON. */
 export const VALUE_BYTES_MAX = 262_144;
+/** Bytes of all values that one record writes. */
+export const RECORD_BYTES_MAX = 1_048_576;
+/** Members of an object that names things: what a join brings along, `if_version`. */
+export const MEMBERS_MAX = 1_000;
 /** Entries a room may hold, all scopes together. */
 export const ROOM_KEYS_MAX = 100_000;
 /** Bytes of values a room may hold. */
@@ -18,6 +22,10 @@ export const JSON_DEPTH_MAX = 64;
 
 /** Bytes of an expression's source. */
 export const CEL_SOURCE_BYTES_MAX = 8_192;
+/** Steps an `enabled` may take: every read may judge all of them. */
+export const ENABLED_STEPS_MAX = 10_000;
+/** Things of a room that may have an `enabled`. */
+export const ROOM_ENABLED_MAX = 1_000;
 /** Steps over which `enabled` expressions and views may build on each other. */
 export const ENABLED_DEPTH_MAX = 32;
 /** AST nodes of an expression. */

@@ -18,6 +18,8 @@ import type { JsonObject, LogRecord, Presence } from "./types.ts";
 
 /** Records that a fold takes in one piece. */
 const FOLD_STEP = 500;
+/** Records after which others get their turn. */
+const FOLD_BREATH = 25;
 
 /** The room after record `seq`; 0 is before the first. Throws `record_not_found`. */
 export async function roomAt(store: Store, live: Room, seq: number): Promise<Room> {
@@ -69,6 +71,7 @@ export async function foldOn(
       const { touched } = room.apply(record);
       room.hash = record.hash;
       noting?.(record, touched);
+      if (room.head % FOLD_BREATH === 0) await breathe();
     }
     room.trimRemovals();
     if (room.head < seq) await breathe();

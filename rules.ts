@@ -6,6 +6,7 @@ import type { Acting } from "./auth.ts";
 import { jsonBytes } from "./canonical.ts";
 import { SyncError } from "./errors.ts";
 import {
+  RECORD_BYTES_MAX,
   ROOM_ACTIONS_MAX,
   ROOM_AGENTS_MAX,
   ROOM_BYTES_MAX,
@@ -56,6 +57,16 @@ const COUNTED = {
     count: (room: Room) => room.scopes.get("_messages")?.entries.size ?? 0,
   },
 } as const;
+
+/** Refuses a record that writes more than it may at once. Throws `too_large`. */
+export function mustFitRecord(bytes: number): void {
+  if (bytes <= RECORD_BYTES_MAX) return;
+  throw new SyncError(
+    "too_large",
+    `One invocation writes at most ${RECORD_BYTES_MAX} bytes of values, all writes together.`,
+    { field: "writes", limit: RECORD_BYTES_MAX, hint: "Write less at once, in several calls." },
+  );
+}
 
 /** Refuses to add more than a room may hold. Throws `limit_exceeded`. */
 export function mustStayWithinLimits(room: Room, what: keyof typeof COUNTED, adding: number): void {

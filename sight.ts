@@ -12,6 +12,7 @@ import {
   type Value,
 } from "./cel.ts";
 import { CelError, CelTooExpensive, toJson } from "./cel.ts";
+import { ENABLED_STEPS_MAX } from "./limits.ts";
 import { grantsOf, isPrivateScope } from "./policy.ts";
 import { cellOf } from "./room/changes.ts";
 import type { Room } from "./room.ts";
@@ -186,7 +187,8 @@ export class Sight {
   private holds(program: Program, tracker: Tracker): boolean {
     try {
       // A passing input that got past the check at registration: time is what timers are for.
-      return this.evaluate(program) === true && tracker.seen.size === 0;
+      const budget = new Budget(ENABLED_STEPS_MAX);
+      return this.evaluate(program, budget) === true && tracker.seen.size === 0;
     } catch (error) {
       if (error instanceof CelError || error instanceof CelTooExpensive) return false;
       throw error;

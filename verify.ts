@@ -12,7 +12,9 @@ import type { Store } from "./store.ts";
 import type { JsonObject, LogRecord } from "./types.ts";
 
 /** How many records `verify` holds at once. */
-const VERIFY_STEP = 1_000;
+const VERIFY_STEP = 200;
+/** Records after which others get their turn. */
+const VERIFY_BREATH = 8;
 
 /**
  * Checks the chain and the fold: the base's digest, every hash, that each record names the one
@@ -38,6 +40,7 @@ export async function verifyRoom(store: Store, hot: HotRoom, upTo: number): Prom
       room.hash = record.hash;
       records++;
       isNamed ||= namesBase(record, base!);
+      if (records % VERIFY_BREATH === 0) await breathe();
     }
     after = page.at(-1)!.seq;
     room.trimRemovals();

@@ -128,8 +128,11 @@ export const MAP_METHODS: Table = new Map<string, Fn>([
 
 /** The host may look at every entry of a map it is given. */
 function chargeMap(f: Frame, map: AnyMap): void {
-  f.budget.spend(1 + mapSize(map, f.budget));
+  f.budget.spend(1 + HOST_STEPS * mapSize(map, f.budget));
 }
+
+/** Steps that looking at one entry takes the host: it scores it. */
+const HOST_STEPS = 4;
 
 function dispatch(name: string): Fn["run"] {
   return (f, args) => {

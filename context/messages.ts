@@ -39,9 +39,12 @@ export function collectMessages(sight: Sight, query: ContextQuery): MessagesSect
     filter.thread !== undefined || filter.unclaimed;
   const places = room.messages.places;
   const simple = !isFiltered && room.gated.size === 0 && since === undefined;
+  const isInThread = threadOf(sight, filter.thread);
   const visible = simple
     ? places
-    : places.filter((place) => fits(sight, place, query) && isMessageThere(sight, place.seq));
+    : places.filter((place) =>
+      fits(sight, place, query) && isInThread(place.seq) && isMessageThere(sight, place.seq)
+    );
   const first = firstOfPage(sight, query, visible, cursor);
   const page = visible.slice(first, first + filter.limit);
   const last = page.at(-1);
@@ -119,17 +122,26 @@ function fits(
   if (filter.kind !== undefined && message.kind !== filter.kind) return false;
   if (filter.from !== undefined && message.from !== filter.from) return false;
   if (filter.to !== undefined && !message.to?.includes(filter.to)) return false;
-  if (filter.thread !== undefined && !isInThread(sight, seq, filter.thread)) return false;
   return !filter.unclaimed || isOpenFor(sight, seq);
 }
 
-/** Is the message the thread's first, or does it reply to it directly or by others? */
-function isInThread(sight: Sight, seq: number, thread: number): boolean {
-  for (let at: number | undefined = seq, hops = 0; at !== undefined && hops < 1_000; hops++) {
-    if (at === thread) return true;
-    at = sight.room.message(at)?.reply_to;
-  }
-  return false;
+/** Tells whether a message is the thread's first, or replies to it directly or by others. */
+function threadOf(sight: Sight, thread: number | undefined): (seq: number) => boolean {
+  if (thread === undefined) return () => true;
+  // Each reply is followed up but once, however long the chains are.
+  const known = new Map<number, boolean>([[thread, true]]);
+  return (seq) => {
+    const path: number[] = [];
+    let at: number | undefined = seq;
+    while (at !== undefined && !known.has(at)) {
+      known.set(at, false);
+      path.push(at);
+      at = sight.room.message(at)?.reply_to;
+    }
+    const isIn = at !== undefined && known.get(at) === true;
+    if (isIn) { for (const member of path) known.set(member, true); }
+    return isIn;
+  };
 }
 
 function showMessage(sight: Sight, order: number, seq: number, cursor: number): ShownMessage {

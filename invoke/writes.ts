@@ -12,7 +12,13 @@ import { isKey, isScopeName } from "../input.ts";
 import { grantsOf, isPrivateScope } from "../policy.ts";
 import { asList, cellOf, splitCell } from "../room/changes.ts";
 import type { Room } from "../room.ts";
-import { type Gated, mustFitValue, mustNotCycle, mustStayWithinLimits } from "../rules.ts";
+import {
+  type Gated,
+  mustFitRecord,
+  mustFitValue,
+  mustNotCycle,
+  mustStayWithinLimits,
+} from "../rules.ts";
 import { plain, type Sight } from "../sight.ts";
 import { fill, fillName, type TemplateVars } from "../templates.ts";
 import { arm, iso, restart } from "../timers.ts";
@@ -67,6 +73,7 @@ class Plan {
   #rows = 0;
   #addedKeys = 0;
   #addedBytes = 0;
+  #writtenBytes = 0;
 
   constructor(private readonly stage: Stage) {}
 
@@ -97,6 +104,7 @@ class Plan {
     const revision = before.isTouched ? before.revision : before.revision + 1;
     const life = this.life(template, mode === "value", before, field);
     const bytes = mustFitValue(value, `${field}.value`);
+    mustFitRecord(this.#writtenBytes += bytes);
     this.#addedBytes += bytes - before.bytes;
     if (!before.exists) this.#addedKeys++;
     this.push(

@@ -55,7 +55,8 @@ export class Reach {
         this.isCut = true;
       }
     }
-    const isShut = mayKnow && states.size > 0 && [...states.values()].every((state) => state === "shut");
+    const isShut = mayKnow && states.size > 0 &&
+      [...states.values()].every((state) => state === "shut");
     if (isShut) this.#shut.set(id, { parts });
   }
 

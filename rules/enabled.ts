@@ -4,7 +4,7 @@
  */
 import { CelError, type Program } from "../cel.ts";
 import { SyncError } from "../errors.ts";
-import { ENABLED_DEPTH_MAX } from "../limits.ts";
+import { ENABLED_DEPTH_MAX, ROOM_ENABLED_MAX } from "../limits.ts";
 import { isPrivateScope } from "../policy.ts";
 import { cellOf, splitCell } from "../room/changes.ts";
 import type { Room } from "../room.ts";
@@ -26,6 +26,17 @@ export interface Gated {
  * an agent without what is its own. Throws `enabled_cycle {path}`, `limit_exceeded`.
  */
 export function mustNotCycle(room: Room, writes: readonly Gated[]): void {
+  const added =
+    writes.filter(({ scope, key, enabled }) =>
+      enabled !== undefined && !room.gated.has(cellOf(scope, key))
+    ).length;
+  if (added > 0 && room.gated.size + added > ROOM_ENABLED_MAX) {
+    throw new SyncError(
+      "limit_exceeded",
+      `At most ${ROOM_ENABLED_MAX} things of a room may have an "enabled".`,
+      { limit: ROOM_ENABLED_MAX, what: "enabled", hint: "Delete what is no longer needed." },
+    );
+  }
   const graph = new EnabledGraph(room, writes);
   const { path, depth } = graph.search();
   if (path) {

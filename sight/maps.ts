@@ -313,6 +313,12 @@ function readMessages(sight: Sight): void {
   sight.read(scopeCell("_agents"));
 }
 
+/** Computes a member when it is first asked for: one look sees one instant. */
+function once(make: () => Value): () => Value {
+  let value: Value | undefined;
+  return () => value ??= make();
+}
+
 /** `messages`. */
 export class MessagesMap extends LazyMap {
   constructor(sight: Sight) {
@@ -325,19 +331,19 @@ export class MessagesMap extends LazyMap {
       return counts[field];
     };
     super({
-      count: count("count"),
-      unread: count("unread"),
-      directed_unread: count("directed_unread"),
-      unclaimed: () => {
+      count: once(count("count")),
+      unread: once(count("unread")),
+      directed_unread: once(count("directed_unread")),
+      unclaimed: once(() => {
         readMessages(sight);
         let open = 0;
         for (const seq of sight.room.messages.openTasks) if (isOpenFor(sight, seq)) open++;
         return open;
-      },
-      recent: () => {
+      }),
+      recent: once(() => {
         readMessages(sight);
         return recentMessages(sight) as Value;
-      },
+      }),
     });
   }
 }
