@@ -12,7 +12,7 @@ import { type Acting, agentNotFound, agentRequired, authorship, localActor } fro
 import type { Decision, Moment } from "./engine/types.ts";
 import type { Engine } from "./engine.ts";
 import { SyncError } from "./errors.ts";
-import { agentId, json, parseBody } from "./input.ts";
+import { agentId, json, parseBody, record } from "./input.ts";
 import { filledRole, isPresent, rolesOf, roleWrite } from "./embody/roles.ts";
 import { type Access, accessTo, type Elevate, mustReach, type Principal } from "./policy.ts";
 import type { Room } from "./room.ts";
@@ -28,7 +28,7 @@ export const embodyBody = z.strictObject({
   agent: agentId.optional(),
   role: text.optional(),
   name: text.optional(),
-  state: z.record(z.string(), json).optional(),
+  state: record(json).optional(),
   take_over: z.boolean().optional(),
 });
 type EmbodyBody = z.output<typeof embodyBody>;

@@ -70,7 +70,7 @@ export const MIGRATIONS: readonly Migration[] = [
         seq INTEGER NOT NULL,
         -- serves: the history of a key and of a prefix
         PRIMARY KEY (room, scope, key, seq)
-      ) STRICT`,
+      ) STRICT, WITHOUT ROWID`,
       // Live data of agents; may lag by some seconds after a crash.
       `CREATE TABLE presence (
         room TEXT NOT NULL,

@@ -22,7 +22,6 @@ export type { Statement } from "./store/db.ts";
 const PURGED = [
   "log",
   "entry",
-  "log_key",
   "presence",
   "snapshot",
   "snapshot_part",
@@ -243,18 +242,23 @@ export class Store {
     const gone = await this.db.all("SELECT uid FROM room WHERE deleted_at IS NOT NULL LIMIT 1");
     if (!gone[0]) return false;
     const uid = String(gone[0]["uid"]);
-    const left = await this.db.all("SELECT 1 AS n FROM log WHERE room = :uid LIMIT 1", { uid });
-    const entries = await this.db.all("SELECT 1 AS n FROM entry WHERE room = :uid LIMIT 1", {
-      uid,
-    });
     const statements: Statement[] = PURGED.map((table) => ({
-      sql:
-        `DELETE FROM ${table} WHERE rowid IN (SELECT rowid FROM ${table} WHERE room = :uid LIMIT :limit)`,
+      sql: `DELETE FROM ${table} WHERE rowid IN (
+        SELECT rowid FROM ${table} WHERE room = :uid LIMIT :limit)`,
       args: { uid, limit },
     }));
-    if (!left[0] && !entries[0]) {
-      statements.push({ sql: "DELETE FROM room WHERE uid = :uid", args: { uid } });
-    }
+    statements.push({
+      sql: `DELETE FROM log_key WHERE room = :uid AND (scope, key, seq) IN (
+        SELECT scope, key, seq FROM log_key WHERE room = :uid LIMIT :limit)`,
+      args: { uid, limit },
+    });
+    const empty = [...PURGED, "log_key"].map((table) =>
+      `AND NOT EXISTS (SELECT 1 FROM ${table} WHERE room = :uid)`
+    );
+    statements.push({
+      sql: `DELETE FROM room WHERE uid = :uid ${empty.join(" ")}`,
+      args: { uid },
+    });
     await this.db.batch(statements);
     return true;
   }

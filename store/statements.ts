@@ -93,8 +93,9 @@ const INSERT_LOG = (values: string): string =>
     v.column10, v.column11, v.column12, v.column13, v.column14
   FROM (VALUES ${values}) AS v JOIN room AS r ON r.uid = v.column1 AND r.head = v.column2`;
 const INSERT_LOG_KEYS = `INSERT OR IGNORE INTO log_key (room, scope, key, seq)
-  SELECT j.value->>0, j.value->>2, j.value->>3, j.value->>4
-  FROM json_each(:rows) AS j JOIN room AS r ON r.uid = j.value->>0 AND r.head = j.value->>1`;
+  SELECT j.value->>0, j.value->>2, j.value->>3, s.value
+  FROM json_each(:rows) AS j JOIN room AS r ON r.uid = j.value->>0 AND r.head = j.value->>1,
+    json_each(j.value, '$[4]') AS s`;
 const UPSERT_ENTRIES = `INSERT INTO entry (room, scope, key, value, meta)
   SELECT j.value->>0, j.value->>2, j.value->>3, j.value->>4, j.value->>5
   FROM json_each(:rows) AS j JOIN room AS r ON r.uid = j.value->>0 AND r.head = j.value->>1
@@ -119,10 +120,9 @@ export function statementsOf(group: readonly RoomCommit[]): Statement[] {
       const { id, createdAt, base, forkedFrom } = c.created;
       created.push([c.uid, id, createdAt, textOrNull(base), textOrNull(forkedFrom), c.base]);
     }
-    for (const row of c.rows) {
-      log.add(c, row);
-      const { seq, writes } = row.record;
-      for (const w of writes ?? []) keys.push([c.uid, c.base, w.scope, w.key, seq]);
+    for (const row of c.rows) log.add(c, row);
+    for (const { scope, key, seqs } of seqsByKey(c.rows)) {
+      keys.push([c.uid, c.base, scope, key, seqs]);
     }
     for (const e of c.entries) entries.push([c.uid, c.base, e.scope, e.key, e.value, e.meta]);
     for (const g of c.gone) gone.push([c.uid, c.base, g.scope, g.key]);
@@ -137,6 +137,22 @@ export function statementsOf(group: readonly RoomCommit[]): Statement[] {
     ...group.flatMap((c) => c.side.map((s) => guarded(s, c))),
     { sql: UPDATE_ROOMS, args: { rows: JSON.stringify(rooms) } },
   ];
+}
+
+/** The records of a group that wrote each key: one row for many records of one key. */
+function seqsByKey(
+  rows: readonly LogRow[],
+): Iterable<{ readonly scope: string; readonly key: string; readonly seqs: number[] }> {
+  const found = new Map<string, { scope: string; key: string; seqs: number[] }>();
+  for (const { record } of rows) {
+    for (const { scope, key } of record.writes ?? []) {
+      const cell = `${scope}\u0000${key}`;
+      const known = found.get(cell);
+      if (!known) found.set(cell, { scope, key, seqs: [record.seq] });
+      else if (known.seqs.at(-1) !== record.seq) known.seqs.push(record.seq);
+    }
+  }
+  return found.values();
 }
 
 const LOG_ROWS_MAX = 500;

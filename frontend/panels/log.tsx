@@ -6,6 +6,7 @@ import type { Json, LogRecord, Poll, Refusal as RefusalEntry, Write } from "../m
 import { Empty, Tag, Who, Why } from "../parts.tsx";
 import { useRoom } from "../room.ts";
 import { Tree } from "../tree.tsx";
+import { Verdict } from "./verdict.tsx";
 
 const SHOWN = 200;
 const REFUSALS_EVERY_MS = 4_000;
@@ -115,7 +116,12 @@ function RecordRow({ record }: { readonly record: LogRecord }) {
             <WritesInBrief writes={record.writes ?? []} />
           </span>
         </summary>
-        {isOpen.value && <RecordBody record={record} />}
+        {isOpen.value && (
+          <>
+            <RecordBody record={record} />
+            <Verdict subject={record.seq} />
+          </>
+        )}
       </details>
     </li>
   );
