@@ -12,6 +12,7 @@ import {
   accessTo,
   authenticationRequired,
   type Elevate,
+  isBoundToAnothers,
   mustReach,
   type Principal,
   type Verb,
@@ -259,7 +260,7 @@ export function actAs(
   isByToken = false,
 ): Acting {
   const isAdmin = access.level === LEVEL.admin;
-  const base = { access, isAdmin, seesAll: false, isBorrowed: false };
+  const base = { access, isAdmin, seesAll: false, isBorrowed: isBoundToAnothers(access, room) };
   const mine = access.embodied.filter((agent) => isPresent(room, agent));
   if (named !== undefined && named !== "") {
     if (isAdmin && named === "admin") return { ...base, agent: "admin", seesAll: true };

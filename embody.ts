@@ -14,7 +14,14 @@ import type { Engine } from "./engine.ts";
 import { SyncError } from "./errors.ts";
 import { agentId, json, parseBody, record } from "./input.ts";
 import { filledRole, isPresent, rolesOf, roleWrite } from "./embody/roles.ts";
-import { type Access, accessTo, type Elevate, mustReach, type Principal } from "./policy.ts";
+import {
+  type Access,
+  accessTo,
+  type Elevate,
+  isBoundToAnothers,
+  mustReach,
+  type Principal,
+} from "./policy.ts";
 import type { Room } from "./room.ts";
 import { mustStayWithinLimits } from "./rules.ts";
 import { deleteEmbodiment, type DriverRow, findDrivers } from "./store/embodiment.ts";
@@ -182,7 +189,7 @@ function decideEmbody(
   else mustStayWithinLimits(room, "agents", 1);
   if (others[0] && !body.take_over) throw agentEmbodied(id, others[0]);
   const [me] = call.principal.lineage;
-  const isOwn = !known || access.bound === id ||
+  const isOwn = !known || (access.bound === id && !isBoundToAnothers(access, room)) ||
     (call.principal.user !== undefined && known.owner === call.principal.user.id);
   // An agent taken by somebody who is not its user speaks as a member of this room only.
   const actor = isOwn ? actorFor(hot.actors, access, room, id, known, {}) : localActor(room, id);
@@ -271,7 +278,8 @@ function decideDisembody(
   const known = room.agent(id);
   if (!known) throw agentNotFound(room, id);
   const roles = rolesOf(room).filter((role) => role.filledBy === id);
-  const acting: Acting = { access, agent: id, seesAll: false, isBorrowed: false, isAdmin: false };
+  const isBorrowed = isBoundToAnothers(access, room);
+  const acting: Acting = { access, agent: id, seesAll: false, isBorrowed, isAdmin: false };
   return {
     draft: {
       ...authorship(acting, room),

@@ -123,12 +123,26 @@ export function accessTo(principal: Principal, room: Room | undefined, id: strin
  * of the user's, for one that has not come yet, and in a room of the user's own.
  */
 function mayBeBound(principal: Principal, room: Room, role: Role, reach: Reach): boolean {
-  if (reach.agent === undefined || role === "owner") return true;
+  return reach.agent === undefined || role === "owner" ||
+    isOwnBinding(principal, room, reach.agent);
+}
+
+/** Is a token bound to this agent the agent's own, its user's, or of one that has not come yet? */
+function isOwnBinding(principal: Principal, room: Room, agent: string): boolean {
   const isIssued = principal.lineage.some((link) =>
-    link.kind === "as" && link.room === room.uid && link.agent === reach.agent
+    link.kind === "as" && link.room === room.uid && link.agent === agent
   );
-  const known = room.agent(reach.agent);
-  return isIssued || known === undefined || known.owner === principal.user!.id;
+  const known = room.agent(agent);
+  return isIssued || known === undefined || known.owner === principal.user?.id;
+}
+
+/**
+ * Is the token bound to somebody else's agent, as an owner of the room may bind one? Then it acts in
+ * that agent's name, but is not its actor.
+ */
+export function isBoundToAnothers({ bound, principal }: Access, room: Room): boolean {
+  return bound !== undefined && principal.user !== undefined &&
+    !isOwnBinding(principal, room, bound);
 }
 
 /** The agents that a user's grant embodies, as far as it still may: its user's own, and any for admins. */

@@ -141,7 +141,9 @@ export function localPath(given: string | undefined): string {
   const base = "http://sync.invalid";
   if (!URL.canParse(given, base)) return "/manage";
   const url = new URL(given, base);
-  return url.origin === base ? url.pathname + url.search : "/manage";
+  // Dots are gone by now: "/.//host" would lead to another host.
+  if (url.origin !== base || url.pathname.startsWith("//")) return "/manage";
+  return url.pathname + url.search;
 }
 
 function mountPasskeys(app: Hono, on: On): void {

@@ -36,16 +36,17 @@ export function Verdict({ subject }: { readonly subject: number }) {
   return (
     <form class="verdict" aria-label={`Verdict on record ${subject}`}>
       <fieldset class="row" disabled={!canWrite(room)}>
-        {["domain", "note"].map((name) => (
+        {["Domain", "Note"].map((name) => (
           <label key={name}>
-            {name} <input name={name} />
+            <span class="label">{name}</span>
+            <input name={name.toLowerCase()} />
           </label>
         ))}
-        {["accept", "reject"].map((verdict) => (
+        {["Accept", "Reject"].map((verdict) => (
           <button
             key={verdict}
             type="button"
-            onClick={(event) => void judge(verdict, event.currentTarget.form!)}
+            onClick={(event) => void judge(verdict.toLowerCase(), event.currentTarget.form!)}
           >
             {verdict}
           </button>
