@@ -90,7 +90,7 @@ export class Auth {
   /** The principal of a request. Throws `invalid_token` for a credential that opens nothing. */
   async principal(request: RequestFacts): Promise<Principal> {
     const isOpen = this.isOpen(request);
-    if (request.authorization === undefined) return nobody(isOpen);
+    if (request.authorization === undefined) return nobody(isOpen, this.isForeign(request));
     const secret = bearer(request.authorization);
     const principal = await this.bySecret(secret);
     return principal.isOpen === isOpen ? principal : { ...principal, isOpen };
@@ -188,6 +188,17 @@ export class Auth {
     return request.origin === undefined || request.origin === `http://${request.host}` ||
       request.origin === this.config.origin;
   }
+
+  /** Does a page of another origin, or of a name that was rebound, call a server on a laptop? */
+  private isForeign({ origin, host }: RequestFacts): boolean {
+    const { roomCreation, isLoopback, isLocalOrigin } = this.config;
+    if (origin === undefined || roomCreation === "open" || !isLoopback || !isLocalOrigin) {
+      return false;
+    }
+    const isOwn = origin === this.config.origin ||
+      (host !== undefined && this.isLoopbackHost(host) && origin === `http://${host}`);
+    return !isOwn;
+  }
 }
 
 /** Has one of the grants that a principal stands on run out? */
@@ -196,8 +207,8 @@ export function isExpired(principal: Principal, now: Millis): boolean {
 }
 
 /** A caller without a credential. */
-export function nobody(isOpen: boolean): Principal {
-  return { lineage: [], roles: new Map(), embodied: new Map(), isOpen };
+export function nobody(isOpen: boolean, isForeign = false): Principal {
+  return { lineage: [], roles: new Map(), embodied: new Map(), isOpen, isForeign };
 }
 
 function bearer(header: string): string {

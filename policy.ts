@@ -63,6 +63,8 @@ export interface Principal {
   readonly embodied: ReadonlyMap<string, readonly string[]>;
   /** Counts this request as made on the machine itself (`contract`: open mode)? */
   readonly isOpen: boolean;
+  /** Made by somebody else's page, on a server that only this machine is meant to reach? */
+  readonly isForeign?: boolean;
 }
 
 /** A principal's reach into one room. */

@@ -232,7 +232,8 @@ function joinAccess(principal: Principal, room: Room, elevate: Elevate | undefin
     principal,
   } as const;
   if (!grant) {
-    if (room.settings.join === "open") return open;
+    // No web page takes an agent in the rooms of a laptop by accident.
+    if (room.settings.join === "open" && !principal.isForeign) return open;
     throw tokenWanted();
   }
   return accessForJoin(principal, room, open, elevate);

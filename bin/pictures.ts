@@ -4,7 +4,8 @@
  */
 import type { Browser, Page } from "playwright-core";
 import { readConfig } from "../config.ts";
-import { type Call, type Demo, makeDemo, stepAt } from "../frontend/demo.ts";
+import { type Call, type Demo, makeDemo } from "../frontend/demo.ts";
+import { stepAt } from "../frontend/demo-steps.ts";
 import { createService } from "../main.ts";
 import { launchChromium } from "./chromium.ts";
 

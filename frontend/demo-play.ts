@@ -1,6 +1,7 @@
 /** Plays the demo from this page: its three agents act by turns for a few minutes. */
 import { Api, Refused } from "./api.ts";
-import { type Demo, stepAt } from "./demo.ts";
+import type { Demo } from "./demo.ts";
+import { stepAt } from "./demo-steps.ts";
 import { recall } from "./session.ts";
 import type { RoomStore } from "./store.ts";
 

@@ -3,6 +3,8 @@
  * rooms that differ in nothing else, and single requests that held up everybody.
  */
 import assert from "node:assert/strict";
+import { ENABLED_STEPS_MAX, MEMBERS_MAX, RECORD_BYTES_MAX, ROOM_ENABLED_MAX } from "../limits.ts";
+import { localPath } from "../oauth/routes.ts";
 import {
   makeRoom,
   makeUser,
@@ -213,4 +215,236 @@ Deno.test("Two rooms that differ only in what alice keeps look alike to everybod
   assert.notEqual(bare(await mine!), bare(await hers!));
   await one.close();
   await two.close();
+});
+
+/** A room of bob's, and what he does there. */
+async function lab(): Promise<{
+  readonly on: TestService;
+  readonly room: TestRoom;
+  readonly action: (id: string, definition: Record<string, unknown>) => Promise<Reply>;
+  readonly view: (id: string, expr: string) => Promise<Reply>;
+  readonly run: (action: string, params?: unknown) => Promise<Reply>;
+  readonly get: (path: string) => Promise<Reply>;
+}> {
+  const on = await startService();
+  const room = await makeRoom(on, ["bob"]);
+  const token = room.agents["bob"];
+  const run = (action: string, params: unknown = {}): Promise<Reply> =>
+    on.invoke(room.id, action, params, token);
+  return {
+    on,
+    room,
+    run,
+    action: (id, definition) => run("_register_action", { id, writes: [], ...definition }),
+    view: (id, expr) => run("_register_view", { id, expr }),
+    get: (path) => on.call("GET", `/rooms/${room.id}/${path}`, { token }),
+  };
+}
+
+function is(reply: Reply, status: number, error?: string): void {
+  assert.deepEqual([reply.status, reply.body.error], [status, error], reply.text.slice(0, 300));
+}
+
+Deno.test("Half placeholders by the ten thousand are text, found in one pass", async () => {
+  const { on, action, run } = await lab();
+  const text = `$\{params.v}${"${".repeat(100_000)}`;
+  is(await action("half", { writes: [{ key: "a", value: text }] }), 201);
+  const reply = await run("half", { v: "x" });
+  assert.equal(reply.body.writes[0].value, `x${"${".repeat(100_000)}`);
+  const ends = { key: "a", value: "a $${b} ${params.v} $${c} ${d" };
+  is(await action("ends", { writes: [ends] }), 201);
+  assert.equal((await run("ends", { v: 1 })).body.writes[0].value, "a ${b} 1 ${c} ${d");
+  is(
+    await action("unknown", { writes: [{ key: "a", value: "${x} ${" }] }),
+    400,
+    "invalid_argument",
+  );
+  await on.close();
+});
+
+Deno.test("A parameter named often makes no more than a value may hold", async () => {
+  const { on, action, run } = await lab();
+  const templates = {
+    list: Array.from({ length: 5_000 }, () => "${params.v}"),
+    text: "${params.v} ".repeat(15_000),
+    names: { "${params.v}${params.v}${params.v}": 1 },
+  };
+  for (const [id, value] of Object.entries(templates)) {
+    is(await action(id, { writes: [{ key: "a", value }] }), 201);
+    is(await run(id, { v: "y".repeat(250_000) }), 413, "too_large");
+    is(await run(id, { v: "y" }), 200);
+  }
+  is(await action("key", { writes: [{ key: "${params.v}".repeat(2_000), value: 1 }] }), 201);
+  is(await run("key", { v: "y".repeat(900_000) }), 413, "too_large");
+  await on.close();
+});
+
+Deno.test("Views and gates that build on each other twofold are walked once each", async () => {
+  const { on, action, view, get } = await lab();
+  for (const p of ["a", "b"]) {
+    is(await view(`${p}0`, "1"), 201);
+    is(await view(`now_${p}0`, "now"), 201);
+    is(await action(`${p}0`, { if: "1 == 1" }), 201);
+  }
+  for (let i = 1; i <= 28; i++) {
+    for (const p of ["a", "b"]) {
+      is(await view(`${p}${i}`, `views.a${i - 1}.value + views.b${i - 1}.value`), 201);
+      const both = `[views.now_a${i - 1}.value == now, views.now_b${i - 1}.value == now]`;
+      is(await view(`now_${p}${i}`, both), 201);
+      const gate = `actions.a${i - 1}.value.available && actions.b${i - 1}.value.available`;
+      is(await action(`${p}${i}`, { if: gate }), 201);
+    }
+  }
+  const context = await get("context");
+  is(context, 200);
+  assert.equal(context.body.views.a28.value, 2 ** 28);
+  is(await get("vocabulary"), 200);
+  is(await view("a0", "views.b28.value"), 409, "view_cycle");
+  await on.close();
+});
+
+Deno.test("Views that take all steps of a look spoil no other view for the next", async () => {
+  const { on, view, get } = await lab();
+  const list = "[0,1,2,3,4,5,6,7,8,9]";
+  const loops = "abcdef".split("").map((name) => `${list}.all(${name}, `).join("");
+  const heavy = (i: number): string => `${loops}a + b + c + d + e + f > -${i}${")".repeat(6)}`;
+  for (let i = 1; i <= 8; i++) is(await view(`heavy${i}`, heavy(i)), 201);
+  is(await view("zz", "1 + 1"), 201);
+  await get("context");
+  assert.equal((await get("context?only=views")).body.views.zz.value, 2);
+  await on.close();
+});
+
+Deno.test("A list is compared with what its items may be in one pass", async () => {
+  const { on, action, run } = await lab();
+  const members = [...Array.from({ length: 997 }, (_, i) => i), [1], { a: 1 }, "\u0000[1]"];
+  const params = { xs: { type: "array", items: { enum: members } } };
+  is(await action("choose", { params }), 201);
+  is(await run("choose", { xs: Array.from({ length: 100_000 }, () => 996) }), 200);
+  is(await run("choose", { xs: [[1], { a: 1 }, "\u0000[1]", -0, 1.0] }), 200);
+  for (const x of ["1", [2], { a: 2 }, '\u0000{"a":1}', null, true, 997]) {
+    is(await run("choose", { xs: [x] }), 400, "invalid_param");
+  }
+  await on.close();
+});
+
+Deno.test("A thread is followed to its end, however long, each reply once", async () => {
+  const { on, run, get } = await lab();
+  const seqs: number[] = [];
+  for (let i = 0; i < 1_200; i++) {
+    const reply_to = seqs.at(-1);
+    const reply = await run("_send_message", {
+      body: i,
+      ...(reply_to === undefined ? {} : { reply_to }),
+    });
+    seqs.push(reply.body.seq);
+  }
+  await run("_send_message", { body: "aside" });
+  const thread = async (seq: number): Promise<number> =>
+    (await get(`context?only=messages&messages_thread=${seq}`)).body.messages.total;
+  assert.equal(await thread(seqs[0]!), 1_200);
+  assert.equal(await thread(seqs[1_000]!), 200);
+  await on.close();
+});
+
+Deno.test("RECORD_BYTES_MAX: all writes of one invocation together", async () => {
+  const { on, action, run } = await lab();
+  const writes = (n: number) =>
+    Array.from({ length: n }, (_, i) => ({ key: `k${i}`, value: "${params.v}" }));
+  is(await action("four", { writes: writes(4) }), 201);
+  is(await action("five", { writes: writes(5) }), 201);
+  const v = "y".repeat(RECORD_BYTES_MAX / 4 - 2);
+  is(await run("four", { v }), 200);
+  is(await run("five", { v }), 413, "too_large");
+  await on.close();
+});
+
+Deno.test("MEMBERS_MAX: what a join brings along, and what names things", async () => {
+  const { on, room } = await lab();
+  const state = (n: number) =>
+    Object.fromEntries(Array.from({ length: n }, (_, i) => [`k${i}`, i]));
+  const join = (id: string, n: number): Promise<Reply> =>
+    on.call("POST", `/rooms/${room.id}/agents`, { body: { id, state: state(n) } });
+  is(await join("one", MEMBERS_MAX), 201);
+  is(await join("two", MEMBERS_MAX + 1), 400, "invalid_argument");
+  is(await join("three", 60_000), 400, "invalid_argument");
+  await on.close();
+});
+
+Deno.test("ROOM_ENABLED_MAX and ENABLED_STEPS_MAX: no room is slow for what it hides", async () => {
+  const { on, action, run } = await lab();
+  const gated = { scope: "_g", value: 1, enabled: "has(state._shared.on)" };
+  const writes = Array.from({ length: 50 }, (_, i) => ({ ...gated, key: `$\{params.p}.${i}` }));
+  is(await action("fifty", { writes }), 201);
+  is(await action("one", { writes: [{ ...gated, key: "${params.p}" }] }), 201);
+  for (let i = 0; i < ROOM_ENABLED_MAX / 50; i++) is(await run("fifty", { p: `p${i}` }), 200);
+  is(await run("fifty", { p: "p0" }), 200);
+  is(await run("one", { p: "more" }), 400, "limit_exceeded");
+  await on.close();
+  const other = await lab();
+  const list = (n: number): string => `[${Array.from({ length: n }, (_, i) => i).join(",")}]`;
+  const loop = (n: number): string => `${list(n)}.all(a, ${list(n)}.all(b, a + b > -1))`;
+  const entries = [
+    { scope: "_g", key: "light", value: 1, enabled: loop(10) },
+    { scope: "_g", key: "heavy", value: 1, enabled: loop(100) },
+  ];
+  is(await other.action("put", { writes: entries }), 201);
+  is(await other.run("put"), 200);
+  assert.deepEqual(Object.keys((await other.get("context")).body.state._g), ["light"]);
+  assert.ok(ENABLED_STEPS_MAX < 100 * 100 * 3 && ENABLED_STEPS_MAX > 10 * 10 * 10);
+  await other.on.close();
+});
+
+Deno.test("An owner that binds a token to another's agent is neither its actor nor its memory", async () => {
+  const on = await startService();
+  const room = await makeRoom(on, []);
+  await makeUser(on, "mallory", { [room.id]: "owner" });
+  await makeUser(on, "al", { [room.id]: "participant" });
+  const al = await userToken(on, "al", "rooms:*");
+  const did = "did:sync:agent:albot";
+  is(await on.call("POST", "/actors", { token: al, body: { did } }), 201);
+  const memory = `/actors/${encodeURIComponent(did)}/memory/plan`;
+  is(await on.call("PUT", memory, { token: al, body: { body: "zebra" } }), 200);
+  const body = { id: "alice", actor: did };
+  const joined = await on.call("POST", `/rooms/${room.id}/agents`, { token: al, body });
+  is(joined, 201);
+  const wide = await userToken(on, "mallory", `rooms:${room.id}`);
+  const scope = `rooms:${room.id}:agent:alice`;
+  const minted = await on.call("POST", "/tokens", { token: wide, body: { scope } });
+  is(minted, 201);
+  const evaluate = async (token: string): Promise<unknown> =>
+    (await on.call("POST", `/rooms/${room.id}/eval`, { token, body: { expr: "memory.size()" } }))
+      .body.value;
+  assert.equal(await evaluate(joined.body.token), 1);
+  assert.equal(await evaluate(minted.body.token), 0);
+  const sent = await on.invoke(room.id, "_send_message", { body: "forged" }, minted.body.token);
+  is(sent, 201);
+  const { records } = (await on.call("GET", `/rooms/${room.id}/log?kind=message`, { token: wide }))
+    .body;
+  assert.deepEqual([records[0].actor, records[0].on_behalf], ["did:sync:user:mallory", did]);
+  const view = { id: "peek", expr: "memory.size()", scope: "alice" };
+  const viewed = await on.invoke(room.id, "_register_view", view, minted.body.token);
+  assert.equal(viewed.body.value, 0, viewed.text);
+  await on.close();
+});
+
+Deno.test("No page of another origin takes an agent in an open room of a laptop", async () => {
+  const on = await startService();
+  const room = await makeRoom(on, []);
+  const join = (id: string, headers: Record<string, string>): Promise<Reply> =>
+    on.call("POST", `/rooms/${room.id}/agents`, { body: { id }, headers });
+  is(await join("a", { Origin: "http://evil.example" }), 401, "authentication_required");
+  is(await join("b", { Origin: "null" }), 401, "authentication_required");
+  const rebound = { Host: "evil.example:8787", Origin: "http://evil.example:8787" };
+  is(await join("c", rebound), 401, "authentication_required");
+  is(await join("d", { Origin: "http://localhost:8787" }), 201);
+  is(await join("e", {}), 201);
+  await on.close();
+});
+
+Deno.test("Signing in leads on to this host only", () => {
+  for (
+    const next of ["//evil.example", "/.//evil.example", "/a/..//evil.example", "/\\evil.example"]
+  ) assert.equal(localPath(next), "/manage", next);
+  assert.equal(localPath("/auth/consent?request=x"), "/auth/consent?request=x");
 });

@@ -1,4 +1,4 @@
-/** A real browser judges records in the log. */
+/** A real browser judges records in the log, and opens the pages of the actors behind them. */
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { insertUser, upsertRole } from "../store/tokens.ts";
@@ -99,6 +99,60 @@ walk("Log: one's own work is judged in vain, and a reader judges nothing", async
   reader.tab.mustBeQuiet();
   await reader.tab.page.close();
 });
+walk(
+  "Actor: its page from the log, with trust that follows a verdict while it is open",
+  async () => {
+    const seq = await say("The lexer is done");
+    const judged = (domain: string) =>
+      mustCall("POST", `/rooms/${demo.room}/actions/_judge/invoke`, judge, {
+        params: { subject: seq, verdict: "accept", domain },
+      });
+    await judged("style");
+    const { tab, row } = await openRecord(judge, seq);
+    await row.getByRole("button", { name: DID }).click();
+    const page = tab.page.getByRole("dialog", { name: DID });
+    await page.getByText("Dev", { exact: true }).waitFor();
+    const trust = page.getByRole("region", { name: "Trust" });
+    await trust.getByRole("img", { name: /^Trust in style over time/ }).waitFor();
+    await trust.getByText("0.2065").last().waitFor();
+    await judged("speed");
+    await trust.getByRole("heading", { name: "speed" }).waitFor();
+    await page.getByRole("region", { name: "Judged work" }).getByText("_send_message").first()
+      .waitFor();
+    assert.equal(await page.getByRole("region", { name: "Memory" }).count(), 0);
+    await mustPassAxe(tab.page, "an actor");
+    await tab.page.keyboard.press("Escape");
+    await page.waitFor({ state: "detached" });
+    tab.mustBeQuiet();
+    await tab.page.close();
+  },
+);
+
+walk(
+  "Actor: its memory for itself and its owner; an agent of one room is said to be one",
+  async () => {
+    const path = `/actors/${encodeURIComponent(DID)}/memory/commits`;
+    await mustCall("PUT", path, dev, {
+      kind: "feedback",
+      description: "how commits are written",
+      body: "no emojis",
+    });
+    const tab = await openTab(browser, served, roomPath(demo.room, dev, "agents"));
+    const panel = await goTo(tab.page, "Agents");
+    await panel.getByRole("button", { name: DID }).click();
+    const memory = tab.page.getByRole("dialog").getByRole("region", { name: "Memory" });
+    await memory.getByText("how commits are written").click();
+    await memory.getByText("no emojis").waitFor();
+    await mustPassAxe(tab.page, "an actor's memory");
+    await tab.page.keyboard.press("Escape");
+    await panel.getByRole("button", { name: /~ada$/ }).click();
+    await tab.page.getByRole("dialog").getByText("An agent of one room").waitFor();
+    await mustPassAxe(tab.page, "an agent of one room");
+    tab.mustBeQuiet();
+    await tab.page.close();
+  },
+);
+
 Deno.test.afterAll(async () => {
   await browser.close();
   await served.close();

@@ -4,6 +4,7 @@ import type { Agent } from "../model.ts";
 import { Ago, Empty, Fact, Tag } from "../parts.tsx";
 import { isAdmin, useRoom } from "../room.ts";
 import { Tree } from "../tree.tsx";
+import { Actor } from "./actor.tsx";
 
 /** The panel. */
 export function AgentsPanel({ onViewAs }: { readonly onViewAs: (agent: string) => void }) {
@@ -56,7 +57,7 @@ function AgentCard({ id, agent, onViewAs }: {
           <Ago at={value.last_heartbeat} />
         </Fact>
         <Fact name="Actor">
-          <code class="did">{value.actor}</code>
+          <Actor did={value.actor} />
         </Fact>
         <Fact name="Runs on" when={value.substrate !== undefined}>
           <Tree value={value.substrate ?? null} open={0} />

@@ -6,6 +6,7 @@ import type { Json, LogRecord, Poll, Refusal as RefusalEntry, Write } from "../m
 import { Empty, Tag, Who, Why } from "../parts.tsx";
 import { useRoom } from "../room.ts";
 import { Tree } from "../tree.tsx";
+import { Actor } from "./actor.tsx";
 import { Verdict } from "./verdict.tsx";
 
 const SHOWN = 200;
@@ -185,10 +186,10 @@ export function RecordBody({ record }: { readonly record: LogRecord }) {
         <dd>{instant(record.ts)}</dd>
         <dt>Actor</dt>
         <dd>
-          <code class="did">{record.actor}</code>
+          <Actor did={record.actor} />
           {record.on_behalf && (
             <>
-              on behalf of <code class="did">{record.on_behalf}</code>
+              on behalf of <Actor did={record.on_behalf} />
             </>
           )}
         </dd>
