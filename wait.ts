@@ -13,6 +13,7 @@ import { SyncError } from "./errors.ts";
 import { ROOM_VOLATILE_WAITERS_MAX, ROOM_WAITERS_MAX } from "./limits.ts";
 import type { Elevate, Principal } from "./policy.ts";
 import type { JsonObject, LogRecord, Millis } from "./types.ts";
+import { DueRooms } from "./wait/due.ts";
 import { type Judgement, type WaitGroup, WaitIndex } from "./wait/index.ts";
 import { hasChangedSince, judge, noteLate, noteViews, stalledAgents } from "./wait/judge.ts";
 import { parseWait, type WaitQuery } from "./wait/query.ts";
@@ -22,6 +23,7 @@ import {
   SharedContexts,
   type Wakeup,
   wakeUp,
+  type Woken,
   wokenAt,
   wokenReply,
 } from "./wait/reply.ts";
@@ -50,10 +52,15 @@ interface Sleeper {
   wasFalse: boolean;
 }
 
+/** Steps that judging takes before others get their turn. */
+const TURN_STEPS = 30_000;
+/** What judging a group takes beside its steps. */
+const GROUP_STEPS = 50;
+
 /** The waits of all rooms. */
 export class Waits {
   readonly #indices = new Map<HotRoom, WaitIndex<Sleeper>>();
-  readonly #due = new Map<HotRoom, { cells: Set<string>; records: LogRecord[] }>();
+  readonly #due = new DueRooms<WaitGroup<Sleeper>>();
   #isScheduled = false;
   #cancelVolatile: (() => void) | undefined;
   #isClosing = false;
@@ -205,10 +212,11 @@ export class Waits {
       }
       return;
     }
-    const due = this.#due.get(hot) ?? { cells: new Set<string>(), records: [] };
-    for (const cell of change.cells) due.cells.add(cell);
-    due.records.push(...change.records);
-    this.#due.set(hot, due);
+    this.#due.note(hot, change);
+    this.schedule();
+  }
+
+  private schedule(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
     // The writer's reply goes first; what piles up meanwhile is judged together.
@@ -217,17 +225,23 @@ export class Waits {
 
   private judgeDue(): void {
     this.#isScheduled = false;
-    const due = [...this.#due];
-    this.#due.clear();
-    for (const [hot, { cells, records }] of due) {
+    let steps = 0;
+    for (const [hot, { cells, records, groups, behind }] of this.#due.take()) {
       const index = this.#indices.get(hot);
       if (!index || hot.isDead) continue;
       const contexts = new SharedContexts(this.engine.moment(hot));
       // The room stands at its tail, which may be ahead of what is durable.
-      const all = [...records, ...hot.pending.map(({ record }) => record)];
-      for (const group of index.affected(cells, all.length > 0)) {
-        this.judgeGroup(contexts, index, group, all);
+      const all = [...behind, ...records, ...hot.pending.map(({ record }) => record)];
+      const isNews = cells.size > 0 || records.length > 0;
+      for (const group of isNews ? index.affected(cells, all.length > 0) : []) groups.add(group);
+      for (const group of groups) {
+        if (steps > TURN_STEPS) break;
+        groups.delete(group);
+        steps += GROUP_STEPS + this.judgeGroup(contexts, index, group, all);
       }
+      if (groups.size === 0) continue;
+      this.#due.add(hot, groups, [...behind, ...records]);
+      this.schedule();
     }
   }
 
@@ -236,16 +250,16 @@ export class Waits {
     index: WaitIndex<Sleeper>,
     group: WaitGroup<Sleeper>,
     records: readonly LogRecord[],
-  ): void {
+  ): number {
     const [first] = group.sleepers;
-    if (!first) return;
+    if (!first) return 0;
     const { moment } = contexts;
     const judgement = judge(moment, first.acting, group.program);
     index.update(group, judgement);
     if (group.isVolatile) this.tickVolatile();
     if (!judgement.holds) {
       for (const sleeper of group.sleepers) sleeper.wasFalse = true;
-      return;
+      return judgement.steps;
     }
     const by = newestBehind(records, group.cells);
     for (const sleeper of [...group.sleepers]) {
@@ -255,6 +269,7 @@ export class Waits {
       if (!isChanged) continue;
       sleeper.settle(wakeUp(contexts, sleeper, judgement, by));
     }
+    return judgement.steps;
   }
 
   /** Conditions that change by themselves are judged once a second. */
@@ -264,11 +279,9 @@ export class Waits {
       let isAny = false;
       for (const [hot, index] of this.#indices) {
         if (hot.isDead || index.volatile.size === 0) continue;
-        const contexts = new SharedContexts(this.engine.moment(hot));
-        for (const group of [...index.volatile]) {
-          isAny = true;
-          this.judgeGroup(contexts, index, group, []);
-        }
+        isAny = true;
+        this.#due.add(hot, index.volatile);
+        this.schedule();
       }
       if (isAny && !this.#isClosing) this.tickVolatile();
     });
@@ -308,17 +321,12 @@ export class Waits {
       if (wakeup.error instanceof TailDropped) return undefined;
       throw wakeup.error;
     }
+    if (wakeup.kind === "woken" && !await hasLasted(wakeup)) return undefined;
     // What another process revoked is not told here: with a shared database rights are read again.
     const isFresh = generation === this.auth.generation && !this.engine.store.db.isShared &&
       !isExpired(request.principal, this.engine.clock.now());
     const current = isFresh ? request : await this.mayStill(request);
     if (wakeup.kind !== "woken") return await this.timeOut(wakeup.kind, current, query, startedAt);
-    try {
-      await wakeup.hot.whenDurable(wakeup.seq);
-    } catch (error) {
-      if (error instanceof TailDropped) return undefined;
-      throw error;
-    }
     const now = this.engine.clock.now();
     moveCursors(this.engine, wakeup.hot, wakeup.context.cursors, now);
     const body = {
@@ -364,6 +372,21 @@ export class Waits {
       for (const sleeper of [...index.all()]) sleeper.settle({ kind: "closing" });
     }
   }
+}
+
+/**
+ * Did what was seen become durable? A turn later whoever wrote it has said, too, whose rights it
+ * ended: no answer leaves with those of before.
+ */
+async function hasLasted({ hot, seq }: Woken): Promise<boolean> {
+  try {
+    await hot.whenDurable(seq);
+  } catch (error) {
+    if (error instanceof TailDropped) return false;
+    throw error;
+  }
+  await new Promise<void>((resolve) => setImmediate(resolve));
+  return true;
 }
 
 function tooManyWaiters(): SyncError {

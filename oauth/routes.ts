@@ -142,8 +142,8 @@ export function localPath(given: string | undefined): string {
   if (!URL.canParse(given, base)) return "/manage";
   const url = new URL(given, base);
   // Dots are gone by now: "/.//host" would lead to another host.
-  if (url.origin !== base || url.pathname.startsWith("//")) return "/manage";
-  return url.pathname + url.search;
+  if (url.pathname.startsWith("//")) return "/manage";
+  return url.origin === base ? url.pathname + url.search : "/manage";
 }
 
 function mountPasskeys(app: Hono, on: On): void {

@@ -41,7 +41,7 @@ export function literalTargets(action: ActionDefinition): string[] {
 
 /** What `append` pushes on: the array, a scalar wrapped, or nothing yet. */
 export function asList(value: Json | undefined): Json[] {
-  if (value === undefined || value === null) return [];
+  if (value === undefined) return [];
   return Array.isArray(value) ? value : [value];
 }
 

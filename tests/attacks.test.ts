@@ -448,3 +448,54 @@ Deno.test("Signing in leads on to this host only", () => {
   ) assert.equal(localPath(next), "/manage", next);
   assert.equal(localPath("/auth/consent?request=x"), "/auth/consent?request=x");
 });
+
+Deno.test("A wait is not answered to a token that the very record ends which wakes it", async () => {
+  const { on, room } = await lab();
+  const token = room.agents["bob"];
+  const asked = [
+    "wait?since=3",
+    "wait?condition=room.seq>3",
+    "wait?condition=agents.size()>0%26%26room.seq>3",
+  ];
+  const waits = asked.map((path) => on.call("GET", `/rooms/${room.id}/${path}`, { token }));
+  await turns();
+  is(await on.call("POST", `/rooms/${room.id}/agents`, { token, body: { id: "bob" } }), 201);
+  for (const wait of waits) is(await wait, 401, "invalid_token");
+  await on.close();
+});
+
+Deno.test("Many dear waits are judged in turns, and none is missed or judged for ever", async () => {
+  const { on, room, action, run } = await lab();
+  is(await action("go", { writes: [{ key: "x", increment: 1 }] }), 201);
+  is(await run("go"), 200);
+  const list = "[0,1,2,3,4,5,6,7,8,9]";
+  const loop = `${list}.all(a, ${list}.all(b, ${list}.all(c, a + b + c > -1)))`;
+  const token = room.agents["bob"];
+  const wait = (rest: string): Promise<Reply> =>
+    on.call("GET", `/rooms/${room.id}/wait?timeout=50000&include=state&${rest}`, { token });
+  const waits = Array.from(
+    { length: 120 },
+    (_, i) =>
+      wait(
+        `condition=${
+          encodeURIComponent(`${loop} && state._shared.x.value > ${1 + i % 3} + ${i}*0`)
+        }`,
+      ),
+  );
+  const any = Array.from({ length: 40 }, () => wait("since=99"));
+  const late = wait(
+    `condition=${encodeURIComponent(`${loop} && state._shared.x.value > 9`)}&since=0`,
+  );
+  await turns(40);
+  for (let i = 0; i < 3; i++) is(await run("go"), 200);
+  for (const pending of waits) assert.equal((await pending).body.triggered, true);
+  await turns(40);
+  assert.equal(on.service.deps.waits.open, any.length + 1);
+  for (let i = 0; i < 6; i++) is(await run("go"), 200);
+  assert.equal((await late).body.triggered, true);
+  const { clock } = on.service.engine;
+  assert.ok(clock instanceof ManualClock);
+  await clock.advance(50_000);
+  for (const pending of any) assert.equal((await pending).status, 200);
+  await on.close();
+});

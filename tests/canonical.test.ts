@@ -1,4 +1,5 @@
 /** Canonical JSON and digests, against other implementations of the same standards. */
+import "./seed.ts";
 import assert from "node:assert/strict";
 import { hash } from "node:crypto";
 import canonicalize from "canonicalize";

@@ -1,4 +1,5 @@
 /** Generated expressions: the same answer as cel-js's evaluator, and a printer that keeps meaning. */
+import "./seed.ts";
 import assert from "node:assert/strict";
 import { type ASTNode, Environment } from "@marcbachmann/cel-js";
 import fc from "fast-check";

@@ -1,4 +1,5 @@
 /** The dashboard's parts without a browser: what they compute, and the elements they draw. */
+import "./seed.ts";
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { h } from "preact";

@@ -2,6 +2,7 @@
  * Following a room by `since`: whoever applies each delta to what it had holds what a whole read
  * shows. Random rooms with views, gates, timers, messages and grants; every kind of reader.
  */
+import "./seed.ts";
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import {

@@ -2,6 +2,7 @@
  * The engine against a small reference model: random histories of actions in every write mode,
  * one after the other and all at once. The model knows nothing of the code it judges.
  */
+import "./seed.ts";
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import {

@@ -2,6 +2,7 @@
  * Requests made from the OpenAPI document and from malice: whatever comes in, what goes out is
  * JSON, names an error of the closed list, carries a request id, and is never the service's fault.
  */
+import "./seed.ts";
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { ERROR_STATUS } from "../errors.ts";

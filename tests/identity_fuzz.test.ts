@@ -1,4 +1,5 @@
 /** No input yields a 5xx at any identity door, and every refusal is JSON or a page of ours. */
+import "./seed.ts";
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { type Browser, signedIn } from "./identity_world.ts";

@@ -1,4 +1,5 @@
 /** The door of MCP: who may knock, what is no message, and that nothing answers 5xx. */
+import "./seed.ts";
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { BODY_BYTES_MAX } from "../limits.ts";

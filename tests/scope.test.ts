@@ -1,4 +1,5 @@
 /** A scope's keys, sums and newest changes, against a plain map. */
+import "./seed.ts";
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { compareKeys, Scope } from "../room/scope.ts";

@@ -1,4 +1,5 @@
 /** Trust: golden values, its laws, and what counts as evidence. */
+import "./seed.ts";
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Evidence, HALF_LIFE_MS, type Observation, parseDid, weightAt, wilson } from "../actors.ts";

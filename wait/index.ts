@@ -12,6 +12,8 @@ export interface Judgement {
   readonly error?: string;
   readonly cells: Iterable<string>;
   readonly isVolatile: boolean;
+  /** Steps that judging took. */
+  readonly steps: number;
 }
 
 /** Sleepers with one condition and one sight. */

@@ -1,6 +1,6 @@
 /** What a condition comes to at a moment, and whether anybody inside can still change it. */
 import type { Acting } from "../auth.ts";
-import { CelError, CelTooExpensive, type Program, toJson } from "../cel.ts";
+import { Budget, CelError, CelTooExpensive, type Program, toJson } from "../cel.ts";
 import type { Moment } from "../engine/types.ts";
 import type { HotRoom } from "../engine/hot.ts";
 import { AGENT_SILENT_MS, WAIT_GRACE_MS } from "../limits.ts";
@@ -17,17 +17,19 @@ export function judge(
   acting: Acting,
   program: Program | undefined,
 ): Judgement {
-  if (!program) return { holds: true, value: true, cells: [], isVolatile: false };
+  if (!program) return { holds: true, value: true, cells: [], isVolatile: false, steps: 0 };
   const tracker = new Tracker();
   // What the caller may read hangs on its grants.
   tracker.cells.add(cellOf("_agents", acting.agent));
   const sight = new Sight(hot, ownEyes(room, acting), now, tracker);
-  const found = (): Pick<Judgement, "cells" | "isVolatile"> => ({
+  const budget = new Budget();
+  const found = (): Pick<Judgement, "cells" | "isVolatile" | "steps"> => ({
     cells: tracker.cells,
     isVolatile: tracker.isVolatile,
+    steps: budget.spent + sight.pool.spent,
   });
   try {
-    const value = sight.evaluate(program);
+    const value = sight.evaluate(program, budget);
     if (value === true) return { holds: true, value: true, ...found() };
     const error = value === false ? {} : { error: "the condition yields no boolean" };
     return { holds: false, value: toJson(value), ...error, ...found() };
