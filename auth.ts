@@ -105,11 +105,14 @@ export class Auth {
       this.#used.set(known.principal.lineage[0]!.id, now);
       return known.principal;
     }
+    const { generation } = this;
     const found = await findToken(this.store, secret, now);
     if (!found) throw invalidToken();
     const { origin } = this.config;
     if (!found.lineage.every((grant) => resourceMatches(grant, origin))) throw invalidToken();
     const principal = await this.principalOf(found.lineage);
+    // What was forgotten during the look-up must not be kept by it.
+    if (generation !== this.generation) return principal;
     if (this.#known.size >= KNOWN_MAX) this.#known.clear();
     const ends = [found.expiresAt, ...found.lineage.map((grant) => grant.expiresAt)].filter((at) =>
       at !== null

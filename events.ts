@@ -315,6 +315,8 @@ export class Streams {
       for (const reader of [...gathering.readers]) {
         if (reader.generation === this.auth.generation) continue;
         const { request } = reader;
+        // Noted before the look: what changes meanwhile is judged once more.
+        const { generation } = this.auth;
         try {
           const principal = await this.auth.again(request.principal);
           const acting = act(
@@ -324,7 +326,7 @@ export class Streams {
             request.agent,
             request.elevate,
           );
-          reader.generation = this.auth.generation;
+          reader.generation = generation;
           if (sightKey(acting, hot.room) !== reader.key) {
             reader.end("reset", "the reader's rights have changed");
           } else {

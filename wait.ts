@@ -292,9 +292,11 @@ export class Waits {
     for (const index of [...this.#indices.values()]) {
       for (const sleeper of [...index.all()]) {
         if (sleeper.generation === this.auth.generation) continue;
+        // Noted before the look: what changes meanwhile is judged once more.
+        const { generation } = this.auth;
         try {
           await this.mayStill(sleeper.request);
-          sleeper.generation = this.auth.generation;
+          sleeper.generation = generation;
         } catch (error) {
           sleeper.settle({ kind: "failed", error });
         }

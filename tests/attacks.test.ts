@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { ENABLED_STEPS_MAX, MEMBERS_MAX, RECORD_BYTES_MAX, ROOM_ENABLED_MAX } from "../limits.ts";
 import { localPath } from "../oauth/routes.ts";
+import { revokeTree } from "../store/tokens.ts";
 import {
   makeRoom,
   makeUser,
@@ -494,5 +495,18 @@ Deno.test("Many dear waits are judged in turns, and none is missed or judged for
   assert.ok(clock instanceof ManualClock);
   await clock.advance(50_000);
   for (const pending of any) assert.equal((await pending).status, 200);
+  await on.close();
+});
+
+Deno.test("A look-up that a revocation overtakes is not kept", async () => {
+  const { on, room } = await lab();
+  const { auth, store } = on.service.deps;
+  const token = room.agents["bob"]!;
+  auth.forget();
+  const overtaken = auth.bySecret(token);
+  auth.forget();
+  const { lineage } = await overtaken;
+  await revokeTree(store, lineage[0]!.id, 1);
+  await assert.rejects(auth.bySecret(token), { code: "invalid_token" });
   await on.close();
 });
