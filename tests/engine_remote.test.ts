@@ -3,10 +3,7 @@
  * The server comes as a package; without it these tests fail and say so.
  */
 import assert from "node:assert/strict";
-import { access, mkdtemp, readdir, rm } from "node:fs/promises";
-import { createServer } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { type LibsqlServer, openLibsqlServer } from "../proof/libsql-server.ts";
 import {
   makeRoom,
   mustVerify,
@@ -17,86 +14,12 @@ import {
   type TestService,
 } from "./harness.ts";
 
-const PACKAGE = `@sqld/${Deno.build.os}-${Deno.build.arch === "aarch64" ? "arm64" : "x64"}`;
-const VERSION = "0.24.1-pre.42";
-
-async function run(args: string[], cwd: string): Promise<string> {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), { args, cwd }).output();
-  const [out, error] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
-  if (code !== 0) throw new Error(`deno ${args.join(" ")} failed: ${error}`);
-  return out!;
-}
-
-/** The server's binary, fetched into Deno's own cache when it is not there yet. */
-async function findServer(folder: string): Promise<string> {
+async function withServer(test: (remote: LibsqlServer) => Promise<void>): Promise<void> {
+  const server = await openLibsqlServer();
   try {
-    await run(["cache", "--no-config", "--no-lock", `npm:${PACKAGE}@${VERSION}`], folder);
-    const { npmCache } = JSON.parse(await run(["info", "--json"], folder)) as { npmCache: string };
-    for (const host of await readdir(npmCache)) {
-      const binary = join(npmCache, host, PACKAGE, VERSION, "sqld");
-      if (await access(binary).then(() => true, () => false)) return binary;
-    }
-    throw new Error(`it is not in ${npmCache}`);
-  } catch (error) {
-    throw new Error(
-      `These tests need a libSQL server, the package ${PACKAGE}@${VERSION}, which cannot be had here.`,
-      {
-        cause: error,
-      },
-    );
-  }
-}
-
-async function freePort(): Promise<number> {
-  return await new Promise((resolve) => {
-    const server = createServer();
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
-}
-
-interface Remote {
-  readonly url: string;
-  stop(): Promise<void>;
-  start(): Promise<void>;
-}
-
-async function withServer(test: (remote: Remote) => Promise<void>): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), "sync-remote-"));
-  const binary = await findServer(folder);
-  const port = await freePort();
-  let child: Deno.ChildProcess | undefined;
-  const url = `http://127.0.0.1:${port}`;
-  const start = async (): Promise<void> => {
-    child = new Deno.Command(binary, {
-      args: ["--no-welcome", "-d", join(folder, "data"), "--http-listen-addr", `127.0.0.1:${port}`],
-      stdout: "null",
-      stderr: "null",
-    }).spawn();
-    for (let i = 0; i < 400; i++) {
-      if (
-        await fetch(`${url}/health`).then(
-          (r) => r.body?.cancel().then(() => r.ok) ?? r.ok,
-          () => false,
-        )
-      ) return;
-      await new Promise((resolve) => setTimeout(resolve, 25));
-    }
-    throw new Error("the libSQL server does not answer");
-  };
-  const stop = async (): Promise<void> => {
-    child?.kill("SIGKILL");
-    await child?.status;
-    child = undefined;
-  };
-  try {
-    await start();
-    await test({ url, start, stop });
+    await test(server);
   } finally {
-    await stop();
-    await rm(folder, { recursive: true, force: true });
+    await server.dispose();
   }
 }
 

@@ -43,7 +43,7 @@ const LAYERS: readonly (readonly [layer: string, modules: readonly string[]])[] 
   ["history", ["poll", "samples", "memory", "verify", "diff", "export", "fork", "import"]],
   ["verbs", ["embody", "invoke", "eval", "wait", "events", "review", "simulate"]],
   ["doors", ["oauth", "frontend", "http", "mcp"]],
-  ["main", ["main", "serve", "bin", "bench"]],
+  ["main", ["main", "serve", "bin", "bench", "proof"]],
 ];
 const ORDER = LAYERS.flatMap(([, modules]) => modules);
 
@@ -80,7 +80,7 @@ async function readSources(): Promise<Source[]> {
 
 const SOURCES = await readSources();
 /** What runs on the server: pages' code and measuring are held to the sizes only. */
-const SERVED = SOURCES.filter(({ path }) => !/^(frontend|bench)\//.test(path));
+const SERVED = SOURCES.filter(({ path }) => !/^(frontend|bench|proof)\//.test(path));
 
 interface Import {
   readonly from: string;
