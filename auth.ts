@@ -3,9 +3,12 @@
  * before they are looked up; what was found is kept until anything about tokens changes.
  */
 import { serviceActor, userActor } from "./actors.ts";
+import { Caller } from "./auth/caller.ts";
 import { sha256 } from "./canonical.ts";
-import { type Config, isLoopbackName } from "./config.ts";
+import { Origins, type RequestFacts } from "./auth/origins.ts";
+import type { Config } from "./config.ts";
 import { SyncError } from "./errors.ts";
+import { counters } from "./meters.ts";
 import type { Moment } from "./engine/types.ts";
 import {
   type Access,
@@ -21,7 +24,8 @@ import {
 import type { Room } from "./room.ts";
 import type { Store } from "./store.ts";
 import { findServiceOf } from "./store/services.ts";
-import { findEmbodiments, findRoles, findUsername, touchGrants } from "./store/tokens.ts";
+import { findRoles, findUsername } from "./store/members.ts";
+import { findEmbodiments, touchGrants } from "./store/tokens.ts";
 import { findLivingLineage, findToken, type Grant, hashSecret, resourceMatches } from "./tokens.ts";
 import { LEVEL, type Millis } from "./types.ts";
 
@@ -35,25 +39,6 @@ const KNOWN_MAX = 20_000;
 /** A judgement is shared this long by those that ask for it together. */
 const JUDGED_MS = 1_000;
 
-/** The facts of a request that decide whether it counts as made on the machine itself. */
-export interface RequestFacts {
-  readonly authorization: string | undefined;
-  readonly host: string | undefined;
-  readonly origin: string | undefined;
-  readonly isForwarded: boolean;
-}
-
-/** Headers that say a request came through a proxy, beside all that begin with `X-Forwarded-`. */
-const FORWARDING: ReadonlySet<string> = new Set(["forwarded", "via", "x-real-ip"]);
-
-/** Did a request come through a proxy? */
-export function isForwarded(headers: Headers): boolean {
-  for (const name of headers.keys()) {
-    if (FORWARDING.has(name) || name.startsWith("x-forwarded-")) return true;
-  }
-  return false;
-}
-
 /** Who calls. */
 export class Auth {
   readonly #known = new Map<string, Known>();
@@ -64,7 +49,11 @@ export class Auth {
     { readonly at: Millis; readonly principal: Promise<Principal> }
   >();
   readonly #onForget = new Set<() => void>();
-  #host = { name: "", isLoopback: false };
+  readonly #origins: Origins;
+  /** Look-ups of tokens by `result`: `hit` when it was kept, else `miss`. */
+  readonly lookups = counters("result");
+  readonly #hits = this.lookups.of("hit");
+  readonly #misses = this.lookups.of("miss");
   /** Counts up whenever rights may have changed. */
   generation = 0;
 
@@ -72,7 +61,14 @@ export class Auth {
     private readonly store: Store,
     private readonly config: Config,
     private readonly now: () => Millis,
-  ) {}
+  ) {
+    this.#origins = new Origins(config);
+  }
+
+  /** Tokens that are kept. */
+  get cached(): number {
+    return this.#known.size;
+  }
 
   /** Forgets what was looked up: called whenever a token, scope, role or embodiment changes. */
   forget(): void {
@@ -87,51 +83,77 @@ export class Auth {
     this.#onForget.add(listener);
   }
 
-  /** The principal of a request. Throws `invalid_token` for a credential that opens nothing. */
-  async principal(request: RequestFacts): Promise<Principal> {
-    const isOpen = this.isOpen(request);
-    if (request.authorization === undefined) return nobody(isOpen, this.isForeign(request));
-    const secret = bearer(request.authorization);
-    const principal = await this.bySecret(secret);
-    return principal.isOpen === isOpen ? principal : { ...principal, isOpen };
+  /**
+   * Learns what other processes changed of rights before this was called: in the first database,
+   * where a secret is, and where a room is, or everywhere. Throws `unavailable`.
+   */
+  async refresh(room?: string, secretHash?: string): Promise<void> {
+    const { store } = this;
+    if (!store.isShared) return;
+    const shards = room === undefined
+      ? store.pulses.keys()
+      : new Set([0, store.shardOf(room), store.shardOf(secretHash ?? room)]);
+    await Promise.all([...shards].map((shard) => store.pulses[shard]?.look()));
+  }
+
+  /**
+   * The principal of a request, which is about one room if it is named: what it may elsewhere can
+   * then be older. Throws `invalid_token` for a credential that opens nothing.
+   */
+  async principal(request: RequestFacts, room?: string): Promise<Principal> {
+    if (request.authorization === undefined) {
+      return nobody(this.#origins.isOpen(request), this.#origins.isForeign(request));
+    }
+    const known = await this.bySecret(bearer(request.authorization), room);
+    return new Caller(known, () => this.#origins.isOpen(request));
   }
 
   /** The principal behind a token. Throws `invalid_token`. */
-  async bySecret(secret: string): Promise<Principal> {
+  async bySecret(secret: string, room?: string): Promise<Principal> {
     const key = hashSecret(secret);
     const now = this.now();
-    const known = this.store.db.isShared ? undefined : this.#known.get(key);
+    if (this.store.isShared) await this.refresh(room, key);
+    const place = this.placeOf(key, room);
+    const known = this.#known.get(place);
     if (known && (known.expiresAt === null || known.expiresAt > now)) {
       this.#used.set(known.principal.lineage[0]!.id, now);
+      this.#hits.inc();
       return known.principal;
     }
+    this.#misses.inc();
     const { generation } = this;
     const found = await findToken(this.store, secret, now);
     if (!found) throw invalidToken();
     const { origin } = this.config;
     if (!found.lineage.every((grant) => resourceMatches(grant, origin))) throw invalidToken();
-    const principal = await this.principalOf(found.lineage);
+    const principal = await this.principalOf(found.lineage, room);
     // What was forgotten during the look-up must not be kept by it.
     if (generation !== this.generation) return principal;
     if (this.#known.size >= KNOWN_MAX) this.#known.clear();
     const ends = [found.expiresAt, ...found.lineage.map((grant) => grant.expiresAt)].filter((at) =>
       at !== null
     );
-    this.#known.set(key, { principal, expiresAt: ends.length > 0 ? Math.min(...ends) : null });
+    this.#known.set(place, { principal, expiresAt: ends.length > 0 ? Math.min(...ends) : null });
     return principal;
   }
 
-  private async principalOf(lineage: readonly Grant[]): Promise<Principal> {
+  /** What is kept about a caller holds for the rooms of one database, when one was named. */
+  private placeOf(name: string, room: string | undefined): string {
+    const isOne = room === undefined || this.store.shards.length === 1;
+    return isOne ? name : `${name}:${this.store.shardOf(room)}`;
+  }
+
+  private async principalOf(lineage: readonly Grant[], room?: string): Promise<Principal> {
     const [grant] = lineage;
     const username = grant!.user === null ? undefined : await findUsername(this.store, grant!.user);
-    const roles = grant!.user === null ? new Map() : await findRoles(this.store, grant!.user);
+    const roles = grant!.user === null ? new Map() : await findRoles(this.store, grant!.user, room);
     const isService = lineage.some(({ client }) => client?.startsWith("sa_"));
     const service = isService
       ? await findServiceOf(this.store, lineage.map(({ id }) => id))
       : undefined;
     const embodied = new Map<string, string[]>();
-    for (const { room, agent } of await findEmbodiments(this.store, grant!.id)) {
-      embodied.set(room, [...embodied.get(room) ?? [], agent]);
+    for (const { room: uid, agent } of await findEmbodiments(this.store, grant!, room)) {
+      embodied.set(uid, [...embodied.get(uid) ?? [], agent]);
     }
     return {
       lineage,
@@ -144,23 +166,25 @@ export class Auth {
   }
 
   /** The same principal as it stands now. Throws `invalid_token` when its grant has ended. */
-  async again(principal: Principal): Promise<Principal> {
+  async again(principal: Principal, room?: string): Promise<Principal> {
     const [grant] = principal.lineage;
     if (!grant) return principal;
+    await this.refresh(room, grant.kind === "tok" ? undefined : grant.id);
     const now = this.now();
-    let judged = this.#judged.get(grant.id);
+    const place = this.placeOf(grant.id, room);
+    let judged = this.#judged.get(place);
     if (!judged || now - judged.at >= JUDGED_MS) {
-      judged = { at: now, principal: this.judge(grant.id, now) };
+      judged = { at: now, principal: this.judge(grant.id, now, room) };
       if (this.#judged.size >= KNOWN_MAX) this.#judged.clear();
-      this.#judged.set(grant.id, judged);
+      this.#judged.set(place, judged);
     }
     return { ...await judged.principal, isOpen: principal.isOpen };
   }
 
-  private async judge(grantId: string, now: Millis): Promise<Principal> {
+  private async judge(grantId: string, now: Millis, room?: string): Promise<Principal> {
     const lineage = await findLivingLineage(this.store, grantId, now);
     if (!lineage) throw invalidToken();
-    return await this.principalOf(lineage);
+    return await this.principalOf(lineage, room);
   }
 
   /** Writes down when tokens were last used. */
@@ -174,33 +198,6 @@ export class Auth {
       if (!(error instanceof SyncError)) throw error;
       for (const [id, at] of uses) if (!this.#used.has(id)) this.#used.set(id, at);
     }
-  }
-
-  /** `isLoopbackName` of a Host header, which is nearly always the one before. */
-  private isLoopbackHost(host: string): boolean {
-    if (this.#host.name !== host) this.#host = { name: host, isLoopback: isLoopbackName(host) };
-    return this.#host.isLoopback;
-  }
-
-  /** Counts a request as open: made on the machine itself, through no proxy and from no other page? */
-  private isOpen(request: RequestFacts): boolean {
-    if (this.config.roomCreation === "open") return true;
-    if (this.config.roomCreation === "token") return false;
-    if (!this.config.isLoopback || !this.config.isLocalOrigin || request.isForwarded) return false;
-    if (request.host === undefined || !this.isLoopbackHost(request.host)) return false;
-    return request.origin === undefined || request.origin === `http://${request.host}` ||
-      request.origin === this.config.origin;
-  }
-
-  /** Does a page of another origin, or of a name that was rebound, call a server on a laptop? */
-  private isForeign({ origin, host }: RequestFacts): boolean {
-    const { roomCreation, isLoopback, isLocalOrigin } = this.config;
-    if (origin === undefined || roomCreation === "open" || !isLoopback || !isLocalOrigin) {
-      return false;
-    }
-    const isOwn = origin === this.config.origin ||
-      (host !== undefined && this.isLoopbackHost(host) && origin === `http://${host}`);
-    return !isOwn;
   }
 }
 
@@ -354,10 +351,19 @@ export function actorBehind({ user, service }: Principal): string | undefined {
   return user && userActor(user.username);
 }
 
+/** How records name the session of a grant, by the grant as it was looked up. */
+const sessions = new WeakMap<object, string>();
+
+function sessionOf(grant: { readonly id: string }): string {
+  let session = sessions.get(grant);
+  if (session === undefined) sessions.set(grant, session = sha256(grant.id).slice(0, 16));
+  return session;
+}
+
 /** The agent and the actor that a record carries; an admin in an agent's name stays an admin. */
 export function authorship(acting: Acting, room: Room): Authorship {
   const [grant] = acting.access.principal.lineage;
-  const session = grant ? { session: sha256(grant.id).slice(0, 16) } : {};
+  const session = grant ? { session: sessionOf(grant) } : {};
   const own = room.agent(acting.agent)?.actor;
   if (own !== undefined && !acting.isBorrowed) {
     return { agent: acting.agent, actor: own, ...session };

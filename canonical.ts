@@ -17,7 +17,7 @@ export function canonical(value: unknown): string {
       return canonicalText(value);
     case "number":
       if (!Number.isFinite(value)) throw new TypeError(`${value} is no JSON`);
-      return JSON.stringify(value);
+      return `${value}`;
     case "boolean":
       return value ? "true" : "false";
     case "object":
@@ -37,12 +37,26 @@ function canonicalText(text: string): string {
 /** Members by UTF-16 code unit, as RFC 8785 orders them. */
 function canonicalMembers(value: Record<string, unknown>): string {
   let text = "{";
-  for (const key of Object.keys(value).sort()) {
+  for (const key of inOrder(Object.keys(value))) {
     const member = value[key];
     if (member === undefined) continue;
     text += `${text.length > 1 ? "," : ""}${canonicalText(key)}:${canonical(member)}`;
   }
   return `${text}}`;
+}
+
+const FEW = 12;
+
+/** Sorts names in place; a few of them faster than `sort` does. */
+function inOrder(names: string[]): string[] {
+  if (names.length > FEW) return names.sort();
+  for (let i = 1; i < names.length; i++) {
+    const name = names[i]!;
+    let at = i;
+    for (; at > 0 && names[at - 1]! > name; at--) names[at] = names[at - 1]!;
+    names[at] = name;
+  }
+  return names;
 }
 
 /** SHA-256 of UTF-8 text, as lower-case hex. */
@@ -57,6 +71,7 @@ export function versionOf(value: Json): string {
 
 /** Bytes a value takes as UTF-8 JSON. */
 export function jsonBytes(value: Json): number {
+  if (typeof value === "number") return `${value}`.length;
   return Buffer.byteLength(JSON.stringify(value));
 }
 

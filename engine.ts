@@ -5,9 +5,11 @@
 import { knownOutcome, remember } from "./engine/idempotency.ts";
 import { PresenceWriter } from "./engine/presence.ts";
 import { randomUUID } from "node:crypto";
-import { Committer } from "./engine/committer.ts";
-import { Follower } from "./engine/follower.ts";
+import { Chores } from "./engine/chores.ts";
+import { type CommitEvents, Committers } from "./engine/committer.ts";
+import { Follower, type FollowEvents } from "./engine/follower.ts";
 import { HotRoom, type Pending, TailDropped } from "./engine/hot.ts";
+import { EngineMeters } from "./engine/meters.ts";
 import { rehearseAt } from "./engine/rehearsal.ts";
 import { roomExists, tooBusy } from "./engine/refusals.ts";
 import { Residency } from "./engine/residency.ts";
@@ -20,62 +22,87 @@ import type {
   Moment,
   Outcome,
 } from "./engine/types.ts";
+import { Tails } from "./engine/tails.ts";
 import { Wheel } from "./engine/wheel.ts";
 import { SyncError } from "./errors.ts";
+import { FOLLOW_MS } from "./limits.ts";
 import { roomNotFound } from "./policy.ts";
-import { hashOf } from "./record.ts";
+import type { Quotas } from "./quotas.ts";
 import { Room } from "./room.ts";
 import { type ActorsPort, loadMissing } from "./sight/actors.ts";
 import type { Store } from "./store.ts";
-import type { RoomCommit } from "./store/rows.ts";
-import { iso } from "./timers.ts";
-import type { Draft, LogRecord, Millis } from "./types.ts";
+import { drawn } from "./tokens.ts";
+import type { LogRecord, Millis } from "./types.ts";
 
-const ATTEMPTS = 8;
+const ATTEMPTS = 12;
+/** So many come one after the other: those who were faster make room for them. */
+const EAGER_ATTEMPTS = 4;
 
 /** The hot rooms. */
 export class Engine {
   readonly #rooms: Residency;
   readonly #creating = new Set<string>();
   readonly #listeners = new Set<(hot: HotRoom, change: Change) => void>();
-  readonly #committer: Committer;
+  readonly #committers: Committers;
+  readonly #tails: Tails;
   readonly #wheel: Wheel;
   readonly #presence: PresenceWriter;
   readonly #follower: Follower;
+  readonly #chores: Chores;
+  readonly meters = new EngineMeters();
   isClosing = false;
   /** What is known of actors: set once by whoever wires the service. */
   actors: ActorsPort | undefined;
+  /** What rooms and agents may take: set once by whoever wires the service. */
+  quotas: Quotas | undefined;
+  /** Another process may have changed what tokens open: set once by whoever wires the service. */
+  onRights: (() => void) | undefined;
+  /** Told the uid of each room that this process has written. */
+  onWritten: ((uid: string) => void) | undefined;
 
-  constructor(readonly store: Store, readonly clock: Clock) {
-    this.#committer = new Committer(store, {
-      onDurable: (hot, pending) => this.announce(hot, pending),
+  constructor(readonly store: Store, readonly clock: Clock, followMs: Millis = FOLLOW_MS) {
+    const events: CommitEvents = {
+      onDurable: (hot, pending) => {
+        this.onWritten?.(hot.room.uid);
+        this.announce(hot, pending);
+      },
       onDropped: (hot, cells) => {
         this.emit(hot, { records: [], cells });
         // What was due is due again, even if nobody calls.
         this.clock.after(1_000, () => this.onDue(hot));
       },
-      onLost: (hot) => this.#follower.catchUp(hot),
+      onLost: async (hot, news) => {
+        if (store.of(hot.room.uid).isShared) await this.#follower.takeNews(hot, news);
+        else this.end(hot, "outdated");
+      },
+    };
+    this.#committers = new Committers(store, clock, events, this.meters);
+    this.#tails = new Tails(clock, (hot) => {
+      this.#committers.of(hot.room.uid).enqueue(hot);
+      this.#wheel.note(hot, hot.room.nextDue());
     });
-    this.#rooms = new Residency(store, clock, (hot) => {
+    this.#rooms = new Residency(store, clock, this.meters, (hot) => {
       hot.actors = this.actors;
       this.#wheel.note(hot, hot.room.nextDue());
     });
     this.#presence = new PresenceWriter(
       clock,
       this.#rooms.byUid,
-      (rows) => this.#committer.alone(() => store.savePresence(rows)),
+      (rows) => this.#committers.of(rows[0]!.room).alone(() => store.savePresence(rows)),
+      (uid) => store.shardOf(uid),
     );
     this.#wheel = new Wheel(clock, (hot) => this.onDue(hot));
-    this.#follower = new Follower(store, clock, this.#rooms.byUid, {
-      onEnded: (hot) => {
-        this.#rooms.release(hot);
-        this.emit(hot, { records: [], cells: new Set(), ended: true });
-      },
+    this.#chores = new Chores(store, clock);
+    const follow: FollowEvents = {
+      onEnded: (hot) => this.end(hot, "deleted"),
+      onOutdated: (hot) => this.end(hot, "outdated"),
       onFollowed: (hot, change) => {
         this.#wheel.note(hot, hot.room.nextDue());
         this.emit(hot, change);
       },
-    });
+      onRights: () => this.onRights?.(),
+    };
+    this.#follower = new Follower(store, clock, this.#rooms.byUid, follow, followMs);
   }
 
   /** Tells about every change that has become durable. The answer unsubscribes. */
@@ -91,11 +118,16 @@ export class Engine {
 
   /** Groups committed and records in them, since the start. */
   get commits(): { readonly groups: number; readonly records: number } {
-    return this.#committer.counts;
+    return { groups: this.meters.groupRecords.count, records: this.meters.records.value };
   }
 
   private emit(hot: HotRoom, change: Change): void {
     for (const listener of this.#listeners) listener(hot, change);
+  }
+
+  private end(hot: HotRoom, ended: NonNullable<Change["ended"]>): void {
+    this.#rooms.release(hot);
+    this.emit(hot, { records: [], cells: new Set(), ended });
   }
 
   private announce(hot: HotRoom, pending: readonly Pending[]): void {
@@ -107,11 +139,28 @@ export class Engine {
 
   /** The room of this name in memory, loaded when it is cold. Throws `room_not_found`. */
   async find(id: string): Promise<HotRoom> {
+    const hot = await this.findAsKnown(id);
+    if (!this.store.isShared) return hot;
+    await this.#follower.catchUp(hot);
+    // Others have gone beyond a tail of ours that is not known to be durable yet.
+    while (!hot.isDead && hot.pending.length > 0 && hot.headElsewhere > hot.room.head) {
+      await hot.whenDurable(hot.room.head)?.catch(() => undefined);
+      await this.#follower.catchUp(hot);
+    }
+    return hot.isDead ? await this.#rooms.load(id) : hot;
+  }
+
+  /** The room of this name as it is in memory, whatever others have written meanwhile. */
+  private async findAsKnown(id: string): Promise<HotRoom> {
     const known = this.#rooms.known(id);
     if (!known) return await this.#rooms.load(id);
     known.lastUsed = this.clock.now();
-    if (this.store.db.isShared) await this.#follower.catchUp(known);
-    return known.isDead ? await this.#rooms.load(id) : known;
+    return known;
+  }
+
+  /** Others have written to these databases, another process says: no promise, only a hint. */
+  async hint(shards: readonly number[]): Promise<void> {
+    await this.#follower.hint(shards);
   }
 
   /** The room of this name, or undefined. */
@@ -126,25 +175,30 @@ export class Engine {
 
   /**
    * Decides a command against the room's tail, applies it, and answers when it is durable. A
-   * refusal leaves only when the tail it was judged by is durable, too.
+   * refusal leaves only when the tail it was judged by is durable, too. Where others write as well,
+   * the tail is taken as it is known here: what is decided against an old one is not committed, and
+   * a refusal is decided again against the newest.
    */
   async submit<T>(id: string, command: Command<T>, idem?: IdempotencyKey): Promise<Outcome<T>> {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const hot = await this.find(id);
+      const isKnown = this.store.isShared && attempt === 0;
+      const hot = await (isKnown ? this.findAsKnown(id) : this.find(id));
+      if (hot.isBehind) continue;
       // Asked again until nobody else is under way: the attempt begins in the same turn.
       while (idem && hot.idempotent.has(idem.key)) {
         const known = await knownOutcome<T>(this.store, hot, idem, this.clock.now());
         if (known) return known;
       }
       try {
-        return await this.attempt(hot, command, idem);
+        return await this.attempt(hot, command, idem, isKnown);
       } catch (error) {
         if (await loadMissing(error)) {
           attempt--;
           continue;
         }
         if (!(error instanceof TailDropped)) throw error;
-        if (attempt > 0) await this.pause(attempt * 5);
+        this.meters.retries.inc();
+        if (attempt >= EAGER_ATTEMPTS) await this.pause(attempt * 5);
       }
     }
     throw tooBusy();
@@ -163,12 +217,17 @@ export class Engine {
     hot: HotRoom,
     command: Command<T>,
     idem?: IdempotencyKey,
+    isOld = false,
   ): Promise<Outcome<T>> {
     const moment = this.moment(hot);
     let decision: Decision<T>;
+    let giveBack: (() => void) | undefined;
     try {
       decision = this.strictly(() => command(moment));
+      if (isOld && !decision.draft) throw new TailDropped();
+      if (decision.draft) giveBack = this.quotas?.takeRecord(hot.room, decision.draft, moment.now);
     } catch (error) {
+      if (isOld && error instanceof SyncError) throw new TailDropped();
       await hot.whenDurable(hot.room.head);
       throw error;
     }
@@ -182,12 +241,13 @@ export class Engine {
     try {
       const { draft } = decision;
       const { record, reply } = this.strictly(() =>
-        this.keep(hot, draft, moment.now, decision, idem)
+        this.#tails.keep(hot, draft, moment.now, decision, idem)
       );
       await hot.whenDurable(record.seq);
       ended?.(record.seq);
       return { reply, seq: record.seq, replayed: false };
     } catch (error) {
+      giveBack?.();
       ended?.(undefined);
       throw error;
     }
@@ -195,68 +255,7 @@ export class Engine {
 
   /** The moment at which a command or read looks: what is due by then is recorded first. */
   moment(hot: HotRoom): Moment {
-    if (hot.isDead) throw new TailDropped();
-    const now = Math.max(this.clock.now(), hot.room.ts);
-    hot.lastUsed = now;
-    this.settle(hot, now);
-    return { hot, room: hot.room, now: Math.max(now, hot.room.ts) };
-  }
-
-  /** Records everything that is due by `now`. */
-  private settle(hot: HotRoom, now: Millis): void {
-    for (let due = hot.room.dueRecord(now); due; due = hot.room.dueRecord(now)) {
-      this.keep(hot, due.draft, due.ts, { reply: () => undefined });
-    }
-  }
-
-  private keep<T>(
-    hot: HotRoom,
-    draft: Draft,
-    now: Millis,
-    decision: Decision<T>,
-    idem?: IdempotencyKey,
-    created?: RoomCommit["created"],
-  ): { record: LogRecord; reply: T } {
-    const { room } = hot;
-    const unsealed = {
-      ...draft,
-      seq: room.head + 1,
-      ts: iso(now),
-      prev: room.hash,
-      nonce: this.clock.nonce(),
-    };
-    const applied = room.apply(unsealed);
-    const cells = hot.memos.invalidate(applied.touched);
-    const place = hot.pending.length;
-    try {
-      const result = decision.result?.();
-      const whole = result === undefined ? unsealed : { ...unsealed, result };
-      const record = { ...whole, hash: hashOf(whole) };
-      room.hash = record.hash;
-      const pending: Pending = {
-        record,
-        ts: now,
-        applied: created ? { ...applied, touched: new Set(room.cells()) } : applied,
-        cells,
-        side: decision.side ?? [],
-        ...(created ? { created } : {}),
-      };
-      hot.pending.push(pending);
-      // Ticks used up by this record end their things in the same group, before anybody looks.
-      if (draft.kind !== "timer") this.settle(hot, now);
-      const reply = decision.reply(record);
-      if (idem) pending.idem = { ...idem, reply: JSON.stringify(reply) };
-      this.#committer.enqueue(hot);
-      this.#wheel.note(hot, room.nextDue());
-      return { record, reply };
-    } catch (error) {
-      if (hot.pending.length > place) hot.takeBack(place);
-      else {
-        applied.undo();
-        hot.memos.invalidate(applied.touched);
-      }
-      throw error;
-    }
+    return this.#tails.moment(hot);
   }
 
   /**
@@ -269,6 +268,8 @@ export class Engine {
   ): Promise<{ value: T; seq: number; hot: HotRoom }> {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const hot = await this.find(id);
+      // A tail that was dropped since: others were faster, and it is to be caught up first.
+      if (hot.isBehind) continue;
       let seq = hot.room.head;
       try {
         const moment = this.moment(hot);
@@ -299,9 +300,9 @@ export class Engine {
     return { value, seq };
   }
 
-  /** The uid of a room that is yet to be made. */
-  newUid(): string {
-    return randomUUID();
+  /** The uid of a room that is yet to be made: drawn so that it belongs where the name does. */
+  newUid(id: string): string {
+    return drawn(randomUUID, this.store.beside(id));
   }
 
   /**
@@ -318,12 +319,19 @@ export class Engine {
     this.#creating.add(id);
     try {
       const now = Math.max(this.clock.now(), begun?.ts ?? 0);
-      const room = begun ?? new Room(this.newUid(), id, now);
+      const room = begun ?? new Room(this.newUid(id), id, now);
       const hot = new HotRoom(room, now);
       const decision = decide(room, now);
       const { base, forkedFrom, createdAt } = room;
       const created = { id, createdAt, base, forkedFrom };
-      const { reply, record } = this.keep(hot, decision.draft!, now, decision, undefined, created);
+      const { reply, record } = this.#tails.keep(
+        hot,
+        decision.draft!,
+        now,
+        decision,
+        undefined,
+        created,
+      );
       try {
         await hot.whenDurable(record.seq);
       } catch (error) {
@@ -344,26 +352,14 @@ export class Engine {
     await hot.whenDurable(hot.room.head);
     await this.store.deleteRoom(hot.room.uid, this.clock.now());
     hot.dropTail(roomNotFound(id));
-    this.#rooms.release(hot);
-    this.emit(hot, { records: [], cells: new Set(), ended: true });
-    this.clock.after(100, () => void this.purge());
-  }
-
-  private async purge(): Promise<void> {
-    if (this.isClosing) return;
-    let pause = 20;
-    try {
-      if (!await this.store.purgeDeleted(2_000)) return;
-    } catch (error) {
-      if (!(error instanceof SyncError)) throw error;
-      pause = 5_000;
-    }
-    this.clock.after(pause, () => void this.purge());
+    this.end(hot, "deleted");
+    this.#chores.purgeSoon();
   }
 
   private onDue(hot: HotRoom): void {
     if (hot.isDead || this.isClosing) return;
-    this.settle(hot, Math.max(this.clock.now(), hot.room.ts));
+    if (hot.isBehind) return void this.clock.after(1_000, () => this.onDue(hot));
+    this.#tails.settle(hot, Math.max(this.clock.now(), hot.room.ts));
     this.#wheel.note(hot, hot.room.nextDue());
   }
 
@@ -394,7 +390,8 @@ export class Engine {
     this.#rooms.stop();
     this.#wheel.stop();
     this.#follower.stop();
-    await this.#committer.idle();
+    this.#chores.stop();
+    await this.#committers.idle();
     await this.#presence.flush(true);
   }
 }

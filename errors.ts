@@ -82,6 +82,7 @@ export const ERROR_STATUS = {
   too_large: 413,
   idempotency_key_reused: 422,
   rate_limited: 429,
+  quota_exceeded: 429,
   internal: 500,
   unavailable: 503,
   store_busy: 503,
@@ -149,4 +150,9 @@ export function must<T>(value: T | undefined | null, otherwise: () => Error): T 
 /** Marks a branch that the types rule out; reaching it is a bug, never a caller's fault. */
 export function unreachable(value: never): never {
   throw new Error(`unreachable: ${String(value)}`);
+}
+
+/** Is this a failure that passes, such as a database that does not answer just now? */
+export function isAway(error: unknown): boolean {
+  return error instanceof SyncError && error.status === 503;
 }

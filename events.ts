@@ -9,14 +9,16 @@ import { showRecord } from "./audit.ts";
 import type { Change } from "./engine/types.ts";
 import type { Engine } from "./engine.ts";
 import type { HotRoom } from "./engine/hot.ts";
-import { SyncError } from "./errors.ts";
+import { isAway, SyncError } from "./errors.ts";
 import {
   EVENT_GATHER_MS,
   EVENT_HEARTBEAT_MS,
   ROOM_STREAMS_MAX,
   STREAM_BACKLOG_BYTES_MAX,
 } from "./limits.ts";
+import { finish, reasonOf, SLOW, STREAM_ENDS, tooManyStreams } from "./events/ending.ts";
 import { allBesides, besidesFor, besidesOf, frame, retryFrame } from "./events/frames.ts";
+import { Counter, counters } from "./meters.ts";
 import { type Elevate, grantsOf, type Principal } from "./policy.ts";
 import type { Room } from "./room.ts";
 import { callerEyes, Sight } from "./sight.ts";
@@ -37,6 +39,8 @@ export interface StreamRequest {
 interface Reader {
   readonly request: StreamRequest;
   acting: Acting;
+  /** Lets go of its place in the user's quota. */
+  readonly release: (() => void) | undefined;
   /** Readers with one key get the same bytes. */
   key: string;
   /** The newest record it was sent. */
@@ -74,6 +78,9 @@ const VOLATILE_MS = 1_000;
 /** The event streams of all rooms. */
 export class Streams {
   readonly #rooms = new Map<HotRoom, Gathering>();
+  /** Streams opened, and those ended by why. */
+  readonly opened = new Counter();
+  readonly ended = counters("reason").with(...STREAM_ENDS);
 
   constructor(private readonly engine: Engine, private readonly auth: Auth) {
     engine.onChange((hot, change) => this.noteChange(hot, change));
@@ -98,11 +105,12 @@ export class Streams {
     });
     const gathering = this.gathering(hot);
     if (gathering.readers.size >= ROOM_STREAMS_MAX) throw tooManyStreams();
+    const release = this.engine.quotas?.hold("user_streams", request.principal);
     const after = request.after ?? seq;
     let reader: Reader | undefined;
     const body = new ReadableStream<Uint8Array>({
       start: (controller) => {
-        reader = this.enter(hot, gathering, request, acting, controller, after);
+        reader = this.enter(hot, gathering, { request, acting, release }, controller, after);
         if (after > hot.durable) reader.end("reset", "the cursor is ahead of the room");
         else if (after < hot.durable) void this.catchUp(hot, gathering, reader);
         else this.noteViews(hot, gathering);
@@ -135,8 +143,7 @@ export class Streams {
   private enter(
     hot: HotRoom,
     gathering: Gathering,
-    request: StreamRequest,
-    acting: Acting,
+    { request, acting, release }: Pick<Reader, "request" | "acting" | "release">,
     controller: ReadableStreamDefaultController<Uint8Array>,
     sent: number,
   ): Reader {
@@ -144,6 +151,7 @@ export class Streams {
     const reader: Reader = {
       request,
       acting,
+      release,
       key: sightKey(acting, hot.room),
       sent,
       generation: this.auth.generation,
@@ -155,6 +163,8 @@ export class Streams {
       end: (event, reason) => {
         if (!gathering.readers.delete(reader)) return;
         hot.pins--;
+        release?.();
+        this.ended.of(reasonOf(event, reason)).inc();
         request.signal?.removeEventListener("abort", onAbort);
         if (gathering.readers.size === 0) this.release(hot, gathering);
         reader.onRoom?.();
@@ -162,6 +172,7 @@ export class Streams {
       },
     };
     gathering.readers.add(reader);
+    this.opened.inc();
     hot.pins++;
     request.signal?.addEventListener("abort", onAbort, { once: true });
     this.beat(hot, gathering);
@@ -196,7 +207,10 @@ export class Streams {
     const gathering = this.#rooms.get(hot);
     if (!gathering) return;
     if (change.ended) {
-      for (const reader of [...gathering.readers]) reader.end("end", "the room has ended");
+      const [event, why] = change.ended === "deleted"
+        ? ["end", "the room has ended"] as const
+        : ["reset", "the log no longer reaches back that far"] as const;
+      for (const reader of [...gathering.readers]) reader.end(event, why);
       return;
     }
     this.sendRecords(hot, gathering, change.records);
@@ -318,7 +332,7 @@ export class Streams {
         // Noted before the look: what changes meanwhile is judged once more.
         const { generation } = this.auth;
         try {
-          const principal = await this.auth.again(request.principal);
+          const principal = await this.auth.again(request.principal, request.room);
           const acting = act(
             principal,
             { room: hot.room },
@@ -334,7 +348,9 @@ export class Streams {
             void this.catchUp(hot, gathering, reader);
           }
         } catch (error) {
-          reader.end("end", error instanceof SyncError ? error.code : "closed");
+          // Whoever comes back is told when its rights can be read again.
+          if (isAway(error)) reader.end("reset", "the database is away");
+          else reader.end("end", error instanceof SyncError ? error.code : "closed");
         }
       }
     }
@@ -347,8 +363,6 @@ export class Streams {
     }
   }
 }
-
-const SLOW = "the reader is too slow";
 
 function hasRoom({ controller }: Reader): boolean {
   return (controller.desiredSize ?? 0) > 0;
@@ -367,32 +381,4 @@ function sightKey(acting: Acting, room: Room): string {
   if (acting.agent === "") return "public";
   const seesParts = acting.isAdmin && !acting.isBorrowed;
   return `agent:${acting.agent}:${seesParts}:${grantsOf(room, acting.agent).join(",")}`;
-}
-
-function finish(
-  controller: ReadableStreamDefaultController<Uint8Array>,
-  event: "reset" | "end" | undefined,
-  seq: number,
-  reason: string | undefined,
-): void {
-  try {
-    if (event) {
-      controller.enqueue(frame(event, { seq, ...(reason === undefined ? {} : { reason }) }));
-    }
-    controller.close();
-  } catch (error) {
-    // The client has gone already, and the stream with it.
-    if (!(error instanceof TypeError)) throw error;
-  }
-}
-
-function tooManyStreams(): SyncError {
-  return new SyncError(
-    "rate_limited",
-    `A room takes at most ${ROOM_STREAMS_MAX} event streams at once.`,
-    {
-      limit: ROOM_STREAMS_MAX,
-    },
-    { "Retry-After": "5" },
-  );
 }

@@ -7,13 +7,14 @@ import { z } from "zod";
 import { agentWrite } from "./agents/entry.ts";
 import { act, localActor } from "./auth.ts";
 import { mergePatch, versionOf } from "./canonical.ts";
+import type { Decision } from "./engine/types.ts";
 import type { Engine } from "./engine.ts";
 import { invalid } from "./errors.ts";
 import { parseBody, roomId } from "./input.ts";
 import type { Elevate, Principal } from "./policy.ts";
 import { roomAt } from "./replay.ts";
 import { Room } from "./room.ts";
-import { ownership } from "./rooms.ts";
+import { ownership, withinQuota } from "./rooms.ts";
 import { type Base, digestOf, keepSnapshot, placedEntries } from "./snapshots.ts";
 import { dropPrepared, endPrepared, listForks, notePrepared } from "./store/snapshots.ts";
 import type { Store } from "./store.ts";
@@ -74,7 +75,7 @@ async function begin(
     origin: origin.uid,
   };
   const { uid: _uid, ...forkedFrom } = origin;
-  const room = new Room(engine.newUid(), id, now, base as unknown as Json, forkedFrom);
+  const room = new Room(engine.newUid(id), id, now, base as unknown as Json, forkedFrom);
   for (const [scope, key, entry] of placed) room.place(scope, key, entry);
   room.head = past.head;
   room.hash = past.hash;
@@ -94,8 +95,8 @@ export async function goOn(
 ): Promise<JsonObject> {
   const { engine, principal } = call;
   try {
-    const made = await engine.create(room.id, (_room, now) => {
-      const { actor, side, token, view_token } = ownership(principal, room, null, now);
+    const make = (_room: Room, now: Millis): Decision<JsonObject> => {
+      const { actor, side, token, view_token } = ownership(engine, principal, room, null, now);
       const { origin } = from;
       const base = room.base as JsonObject | null;
       const named = base && { seq: base["seq"]!, hash: base["hash"]!, snapshot: base["snapshot"]! };
@@ -116,7 +117,8 @@ export async function goOn(
           at: origin["at"]!,
         }),
       };
-    }, room);
+    };
+    const made = await withinQuota(engine, principal, () => engine.create(room.id, make, room));
     call.forget();
     return made;
   } catch (error) {

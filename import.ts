@@ -38,10 +38,14 @@ export async function importRoom(call: ImportCall): Promise<JsonObject> {
   if (call.id !== undefined && !roomId.safeParse(call.id).success) {
     throw invalid("id", "1-128 letters, digits, '.', '_' or '-' are wanted", "my-room");
   }
-  const uid = engine.newUid();
-  await notePrepared(engine.store, uid, engine.clock.now());
+  // Drawn once the room's name is known, for where it goes.
+  let uid: string | undefined;
   try {
     const checked = await checkExport(linesOf(call.body), {
+      onHeader: async (room) => {
+        uid = engine.newUid(call.id ?? room);
+        await notePrepared(engine.store, uid, engine.clock.now());
+      },
       onBase: (base, placed) => {
         const at = {
           seq: base.seq,
@@ -49,12 +53,12 @@ export async function importRoom(call: ImportCall): Promise<JsonObject> {
           ts: Date.parse(base.ts),
           hash: base.hash,
         } as const;
-        return keepSnapshot(engine.store, uid, at, placed);
+        return keepSnapshot(engine.store, uid!, at, placed);
       },
-      onRecords: (records) => insertRecords(engine.store, uid, records),
+      onRecords: (records) => insertRecords(engine.store, uid!, records),
     });
     if (checked.isRedacted) throw incomplete(1);
-    const made = await open(call, uid, checked);
+    const made = await open(call, uid!, checked);
     return {
       ...made,
       imported: true,
@@ -63,7 +67,7 @@ export async function importRoom(call: ImportCall): Promise<JsonObject> {
       signed_by: checked.key,
     };
   } catch (error) {
-    await dropPrepared(engine.store, uid);
+    if (uid !== undefined) await dropPrepared(engine.store, uid);
     throw error;
   }
 }

@@ -5,6 +5,8 @@
 
 /** Bytes of a request body. */
 export const BODY_BYTES_MAX = 1_048_576;
+/** A body that stands still is given up after half of this to all of it. */
+export const BODY_MS_MAX = 120_000;
 /** Bytes of one entry's value as JSON. */
 export const VALUE_BYTES_MAX = 262_144;
 /** Bytes of all values that one record writes. */
@@ -117,11 +119,21 @@ export const WAIT_GRACE_MS = 5_000;
 export const PRESENCE_WRITE_MS = 10_000;
 
 /** How often a database that other processes write to is asked for news while somebody waits. */
-export const FOLLOW_MS = 250;
+export const FOLLOW_MS = 40;
+/** How often what commits left to do in the first database is looked for, as after a crash. */
+export const ERRANDS_MS = 10_000;
+/** How long another instance has to take a hint. */
+export const PEER_TIMEOUT_MS = 2_000;
+/** How long an instance that took no hint is sent none. */
+export const PEER_PAUSE_MS = 1_000;
+/** Records of others that a room takes in one turn of the event loop. */
+export const FOLLOW_RECORDS = 1_000;
 /** A room without readers or writers leaves memory after this. */
 export const ROOM_IDLE_MS = 300_000;
 /** Rooms kept in memory. */
 export const HOT_ROOMS_MAX = 10_000;
+/** A call to the database is repeated while it is busy, and given up, after this. */
+export const DB_CALL_MS_MAX = 5_000;
 /** Bytes of one SQL parameter; groups are cut there. */
 export const SQL_PARAM_BYTES_MAX = 2_000_000;
 

@@ -4,14 +4,18 @@
  */
 import { Hono } from "hono";
 import { Auth } from "./auth.ts";
-import { isLoopbackName, readConfig } from "./config.ts";
+import { isForwarded } from "./auth/origins.ts";
+import { sha256 } from "./canonical.ts";
+import { isLoopbackName } from "./config.ts";
 import type { Config } from "./config.ts";
 import { type Clock, SYSTEM_CLOCK } from "./engine/types.ts";
 import { Engine } from "./engine.ts";
 import { SyncError } from "./errors.ts";
 import { Streams } from "./events.ts";
-import { Call, type Deps } from "./http/call.ts";
-import { Dispatch, type Handle } from "./http/dispatch.ts";
+import { clientOf, type Handler, type HostClient, hostService } from "./host.ts";
+import { handlerOf, newRequestId, type Watch, watchOthers } from "./http/answer.ts";
+import type { Deps } from "./http/call.ts";
+import { Dispatch } from "./http/dispatch.ts";
 import { type Documents, loadDocuments, showDocument } from "./http/documents.ts";
 import { notFound } from "./http/former.ts";
 import { logger, type LogLine } from "./http/log-lines.ts";
@@ -19,15 +23,21 @@ import { Metrics } from "./http/metrics.ts";
 import { openApi } from "./http/openapi.ts";
 import { type ErrorPages, mountPages } from "./http/pages.ts";
 import { renderError, renderReply } from "./http/render.ts";
-import { type Route, ROUTES } from "./http/routes.ts";
+import { ROUTES } from "./http/routes.ts";
 import { Limits } from "./http/limits.ts";
 import { mountIdentity } from "./http/identity.ts";
-import { type McpDoor, type McpParts, mountMcp } from "./mcp/mount.ts";
+import { mountMcp } from "./mcp/entrance.ts";
+import type { McpDoor, McpParts } from "./mcp/mount.ts";
+import { Arrivals } from "./input/arrivals.ts";
+import { BODY_MS_MAX } from "./limits.ts";
 import { Memory } from "./memory.ts";
 import { fetchPublic } from "./oauth/documents.ts";
+import { Quotas } from "./quotas.ts";
 import { KeyRing } from "./registry/proof.ts";
 import { Standing } from "./standing.ts";
+import { HINT_PATH, Peers } from "./peers.ts";
 import { Store } from "./store.ts";
+import { startTracing } from "./tracing.ts";
 import { Waits } from "./wait.ts";
 import type { DbOptions } from "./store/db.ts";
 
@@ -53,7 +63,7 @@ export interface Service {
   readonly engine: Engine;
   readonly store: Store;
   readonly deps: Deps;
-  readonly mcp: McpDoor;
+  readonly mcp: Pick<McpDoor, "open" | "close">;
   /** Answers the waiters, writes what is left, and closes the database. */
   close(): Promise<void>;
 }
@@ -61,62 +71,62 @@ export interface Service {
 /** Opens the store and wires the service. */
 export async function createService(options: ServiceOptions): Promise<Service> {
   const { config, clock = SYSTEM_CLOCK } = options;
-  await prepareFolder(config.db);
-  const store = await Store.open({
-    url: config.db,
-    ...(config.dbToken === undefined ? {} : { authToken: config.dbToken }),
-    ...(options.client ? { client: options.client } : {}),
-  });
-  const engine = new Engine(store, clock);
+  const log = logger(config.log, () => clock.now(), config.logLevel);
+  const stopTracing = await startTracing(config, (detail) => log("warn", "tracing", { detail }));
+  const store = await openStore(config, options.client);
+  const engine = new Engine(store, clock, config.pollMs);
   const standing = new Standing(engine);
   engine.actors = standing;
+  const quotas = engine.quotas = new Quotas(config.quotas);
   const fetchDocument = options.fetchDidDocument ?? fetchPublic;
   const keys = new KeyRing({ store, clock, origin: config.origin, fetchDocument });
   const auth = new Auth(store, config, () => clock.now());
+  engine.onRights = () => auth.forget();
+  const peers = new Peers(engine, config);
   const waits = new Waits(engine, auth);
+  waits.longestMs = config.waitMsMax;
   const streams = new Streams(engine, auth);
   const memory = new Memory(engine);
   await memory.start();
-  const log = logger(config.log, () => clock.now());
   const address = options.address ?? (() => "local");
   const app = new Hono();
-  const elevate = await mountIdentity(app, { store, engine, auth, config, clock, address });
-  const doors = { auth, waits, streams, memory, elevate };
+  const metrics = new Metrics({ config, engine, auth, waits, streams, quotas });
+  const { rateLimited, tools } = metrics;
+  const watch: Watch = { metrics, log };
+  watchOthers(app, watch);
+  const identityParts = { store, engine, auth, config, clock, address, rateLimited };
+  const elevate = await mountIdentity(app, identityParts);
+  const doors = { auth, waits, streams, memory, elevate, arrivals: new Arrivals() };
   const deps: Deps = { config, store, engine, standing, keys, ...doors };
-  const metrics = new Metrics(engine, waits);
-  const documents = await loadDocuments(new URL("./", import.meta.url), config.origin);
-  const limits = new Limits(config, clock, address);
-  const dispatch = new Dispatch();
-  for (const route of ROUTES) {
-    const handle = handler(deps, route, metrics, log, limits);
-    app.on(route.method, route.path, (c) => handle(c.req.raw, c.req.param()));
-    dispatch.add(route.method, route.path, handle);
-  }
+  const documents = loadDocuments(config.origin);
+  const limits = new Limits(config, clock, address, rateLimited);
+  const dispatch = mountRoutes(app, deps, limits, watch);
   mountOperations(app, deps, metrics);
+  mountPeers(app, peers);
   const mcp = mountMcp(app, {
     deps: { ...deps, clock, documents },
     limit: (request, verb) => limits.take(request, { verb }),
     noteBug: (error, route) => noteMcpBug(error, route, log),
     newRequestId,
+    meters: tools,
     extend: options.extendMcp,
   });
-  mountDocuments(app, documents, config);
-  const skill = (): Response => showDocument(documents, "SKILL.md");
-  const pages = await mountPages(app, { config, documents, log, skill });
-  const cancelFlush = every(clock, USES_FLUSH_MS, () => void auth.flushUses());
+  const skill = mountDocuments(app, documents, config);
+  const pages = mountPages(app, { config, documents, log, skill });
+  const cancelTidy = every(clock, TIDY_MS, () => tidy(deps));
   app.options("*", () => preflight());
   app.notFound((c) => pages.missing(c.req.raw) ?? respondMissing(c.req.raw));
   app.onError((error, c) => respondBroken(error, log, c.req.raw, pages));
   return {
-    fetch: async (request) =>
-      await dispatch.answer(request) ?? withRequestId(await app.fetch(request)),
+    fetch: (request) => dispatch.answer(request) ?? goLongWay(app, request),
     engine,
     store,
     deps,
     mcp,
     close: async () => {
       engine.isClosing = true;
-      cancelFlush();
+      cancelTidy();
+      metrics.stop();
       waits.close();
       streams.close();
       await mcp.close();
@@ -124,12 +134,18 @@ export async function createService(options: ServiceOptions): Promise<Service> {
       await memory.close();
       await auth.flushUses();
       store.close();
+      await stopTracing();
     },
   };
 }
 
-/** Tokens' last uses are written down this often. */
-const USES_FLUSH_MS = 60_000;
+const TIDY_MS = BODY_MS_MAX / 2;
+
+/** What is done now and then: tokens' last uses are written down, bodies that stand still given up. */
+function tidy({ auth, arrivals }: Deps): void {
+  void auth.flushUses();
+  arrivals.sweep();
+}
 
 /** Runs again and again until cancelled. */
 function every(clock: Clock, ms: number, run: () => void): () => void {
@@ -144,6 +160,20 @@ function every(clock: Clock, ms: number, run: () => void): () => void {
   return () => cancel();
 }
 
+/** The databases of a configuration, or the one that a host brings. */
+async function openStore(config: Config, client: ServiceOptions["client"]): Promise<Store> {
+  const { db: url, dbToken, shards } = config;
+  if (!client) await prepareFolder(url);
+  for (const shard of shards) await prepareFolder(shard);
+  return await Store.open({
+    url,
+    shards,
+    instance: crypto.randomUUID(),
+    ...(dbToken === undefined ? {} : { authToken: dbToken }),
+    ...(client ? { client } : {}),
+  });
+}
+
 /** A `file:` database gets its folder made. */
 async function prepareFolder(url: string): Promise<void> {
   if (!url.startsWith("file:")) return;
@@ -151,8 +181,9 @@ async function prepareFolder(url: string): Promise<void> {
   if (folder !== "") await Deno.mkdir(folder, { recursive: true });
 }
 
-function newRequestId(): string {
-  return `req_${crypto.randomUUID().replaceAll("-", "").slice(0, 20)}`;
+/** Through the framework, where no route of a room's was meant as it stands. */
+async function goLongWay(app: Hono, request: Request): Promise<Response> {
+  return withRequestId(await app.fetch(request));
 }
 
 /** Every response carries an id, also those that no route of the table made. */
@@ -163,46 +194,15 @@ function withRequestId(response: Response): Response {
   return new Response(response.body, { status: response.status, headers });
 }
 
-/** A route of the table behind the door: limits, call, reply, metrics, log. */
-function handler(
-  deps: Deps,
-  route: Route,
-  metrics: Metrics,
-  log: LogLine,
-  limits: Limits,
-): Handle {
-  const count = metrics.counterOf(route.method, route.path);
-  return async (request, params) => {
-    const requestId = newRequestId();
-    const started = performance.now();
-    let response: Response;
-    try {
-      limits.take(request, route);
-      const call = new Call(deps, request, params);
-      const reply = await route.handle(call);
-      response = renderReply(reply, requestId, call.isCompact);
-    } catch (error) {
-      response = renderError(error, requestId);
-      if (error instanceof SyncError) metrics.refused(error.code);
-      noteBug(error, requestId, route, log);
-    }
-    count(response.status, (performance.now() - started) / 1000);
-    return response;
-  };
-}
-
-function noteBug(error: unknown, requestId: string, route: Route, log: LogLine): void {
-  const facts = { request_id: requestId, route: `${route.method} ${route.path}` };
-  if (!(error instanceof SyncError)) {
-    log("error", "bug", { ...facts, error: error instanceof Error ? error.stack : String(error) });
-  } else if (error.status >= 500) {
-    const { cause } = error;
-    log("warn", "store", {
-      ...facts,
-      code: error.code,
-      cause: cause instanceof Error ? cause.message : undefined,
-    });
+/** Puts the routes of the table on the app, and those of rooms on the short way to them. */
+function mountRoutes(app: Hono, deps: Deps, limits: Limits, watch: Watch): Dispatch {
+  const dispatch = new Dispatch();
+  for (const route of ROUTES) {
+    const handle = handlerOf(deps, route, limits, watch);
+    app.on(route.method, route.path, (c) => handle(c.req.raw, c.req.param()));
+    dispatch.add(route.method, route.path, handle);
   }
+  return dispatch;
 }
 
 function noteMcpBug(error: unknown, route: string, log: LogLine): string {
@@ -223,17 +223,34 @@ function mountOperations(app: Hono, deps: Deps, metrics: Metrics): void {
       return renderError(error, newRequestId());
     }
   });
-  app.get("/metrics", async (c) => {
-    const { metricsToken, isLoopback } = deps.config;
-    const given = c.req.header("authorization");
+  const { metricsToken, isLoopback } = deps.config;
+  const wanted = metricsToken === undefined ? undefined : sha256(`Bearer ${metricsToken}`);
+  app.get("/metrics", (c) => {
     const isLocal = isLoopback && isLoopbackName(c.req.header("host") ?? "") &&
-      !c.req.header("x-forwarded-for");
-    const isAllowed = metricsToken === undefined ? isLocal : given === `Bearer ${metricsToken}`;
-    return isAllowed ? await metrics.render() : respondMissing(c.req.raw);
+      !isForwarded(c.req.raw.headers);
+    // Digests are compared: how long that takes tells nothing of the token.
+    const isAllowed = wanted === undefined
+      ? isLocal
+      : sha256(c.req.header("authorization") ?? "") === wanted;
+    return isAllowed ? metrics.render() : respondMissing(c.req.raw);
   });
 }
 
-function mountDocuments(app: Hono, documents: Documents, config: Config): void {
+/** Where other instances tell of what they have written. */
+function mountPeers(app: Hono, peers: Peers): void {
+  app.post(HINT_PATH, async (c) => {
+    try {
+      const body = await c.req.json<unknown>().catch(() => undefined);
+      peers.take(c.req.header("authorization"), body);
+      return renderReply({ status: 202, body: { ok: true } }, newRequestId(), false);
+    } catch (error) {
+      return renderError(error, newRequestId());
+    }
+  });
+}
+
+/** Mounts the documents; answers how the skill is shown. */
+function mountDocuments(app: Hono, documents: Documents, config: Config): () => Response {
   const skill = (): Response => showDocument(documents, "SKILL.md");
   const answer = (show: () => Response): Response => {
     try {
@@ -247,8 +264,12 @@ function mountDocuments(app: Hono, documents: Documents, config: Config): void {
     const name = c.req.param("doc");
     return answer(() => showDocument(documents, name.endsWith(".md") ? name : `${name}.md`));
   });
-  const api = openApi(config.origin);
-  app.get("/openapi.json", () => renderReply({ body: api }, newRequestId(), false));
+  let api: ReturnType<typeof openApi> | undefined;
+  app.get("/openapi.json", () => {
+    api ??= openApi(config.origin);
+    return renderReply({ body: api }, newRequestId(), false);
+  });
+  return skill;
 }
 
 const ALLOW_HEADERS =
@@ -314,22 +335,21 @@ function respondBroken(
   return pages.broken(request, requestId) ?? renderError(error, requestId);
 }
 
-function environment(name: string): string | undefined {
-  try {
-    return Deno.env.get(name);
-  } catch (error) {
-    // A host that grants no access to this variable has not set it.
-    if (error instanceof Deno.errors.NotCapable) return undefined;
-    throw error;
-  }
+/** How long what listens over MCP may still hear of answered waits when the service stops. */
+const MCP_CLOSE_MS = 500;
+
+/** What a host calls; configured by the environment, over the host's own database if it has one. */
+export function serviceFor(client?: HostClient): Handler {
+  return hostService(async (config, address) => {
+    const injected = client ? { client: clientOf(client) } : {};
+    const { fetch, deps, mcp, close } = await createService({ config, address, ...injected });
+    const release = (): void => {
+      deps.waits.close();
+      deps.streams.close();
+      setTimeout(() => void mcp.close(), MCP_CLOSE_MS);
+    };
+    return { fetch, close, release };
+  }, client === undefined);
 }
 
-let running: Promise<Service> | undefined;
-
-/** The service of a host that calls `fetch`: made at the first request. */
-async function handle(request: Request): Promise<Response> {
-  running ??= createService({ config: readConfig(environment) });
-  return await (await running).fetch(request);
-}
-
-export default Object.assign(handle, { fetch: handle }) satisfies Deno.ServeDefaultExport;
+export default serviceFor() satisfies Deno.ServeDefaultExport;

@@ -6,14 +6,8 @@ import { SyncError } from "./errors.ts";
 import { labelText, parseBody } from "./input.ts";
 import { accessTo, type Elevate, type Principal } from "./policy.ts";
 import type { Room } from "./room.ts";
-import {
-  changeRole,
-  findUser,
-  listMembers,
-  removeMember,
-  revokeRoomGrants,
-  upsertRole,
-} from "./store/tokens.ts";
+import { changeRole, findUser, listMembers, removeMember, upsertRole } from "./store/members.ts";
+import { revokeRoomGrants } from "./store/tokens.ts";
 import { mint } from "./tokens.ts";
 import type { Json, JsonObject, Role } from "./types.ts";
 
@@ -52,7 +46,9 @@ export async function invite(call: MemberCall, raw: Json): Promise<JsonObject> {
   const wanted = body.role ?? "participant";
   const members = await listMembers(call.engine.store, room.uid);
   if (members.some((member) => member.user === user.id)) await setRole(call, room, user.id, wanted);
-  else await call.engine.store.run([upsertRole(room.uid, user.id, wanted, body.label ?? null)]);
+  else {await call.engine.store.of(room.uid).batch([
+      upsertRole(room.uid, user.id, wanted, body.label ?? null),
+    ]);}
   call.forget();
   return { invited: true, username: user.username, room: room.id, role: wanted };
 }
@@ -145,8 +141,10 @@ export async function claimRoom(
       room: call.room,
     });
   }
-  const minted = mint({ kind: "room", scope: `rooms:${call.room}`, room: hot.room.uid }, now);
-  await store.run([
+  const { uid } = hot.room;
+  const fits = store.beside(uid);
+  const minted = mint({ kind: "room", scope: `rooms:${call.room}`, room: uid, fits }, now);
+  await store.of(uid).batch([
     revokeRoomGrants(hot.room.uid, "room", null, now),
     ...minted.statements,
     upsertRole(hot.room.uid, user.id, "owner", body.label ?? null),
@@ -180,8 +178,13 @@ export async function rotateViewToken(call: MemberCall): Promise<JsonObject> {
     return moment.room;
   });
   const now = call.engine.clock.now();
-  const minted = mint({ kind: "view", scope: `rooms:${room.id}:read`, room: room.uid }, now);
-  await call.engine.store.run([
+  const { store } = call.engine;
+  const scope = `rooms:${room.id}:read`;
+  const minted = mint(
+    { kind: "view", scope, room: room.uid, fits: store.beside(room.uid) },
+    now,
+  );
+  await store.of(room.uid).batch([
     revokeRoomGrants(room.uid, "view", null, now),
     ...minted.statements,
   ]);

@@ -77,7 +77,8 @@ async function narrow(
     });
   }
   if (reach.level < LEVEL.write) {
-    await engine.store.run([deleteGrantEmbodiments(grant.id, hot.room.uid)]);
+    const { uid } = hot.room;
+    await engine.store.of(uid).batch([deleteGrantEmbodiments(grant.id, uid)]);
   }
   call.forget();
   return { room, scope, previous_scope: row.scope };

@@ -3,6 +3,7 @@
  * clock is passed in.
  */
 import { SyncError } from "./errors.ts";
+import type { Counter } from "./meters.ts";
 import type { Millis } from "./types.ts";
 
 /** Keys a limiter remembers; the one unused for longest is forgotten first. */
@@ -22,16 +23,35 @@ export class RateLimiter {
     readonly perMinute: number,
     private readonly burst: number = Math.max(1, perMinute),
     private readonly keysMax: number = RATE_KEYS_MAX,
+    /** Counts what was refused. */
+    private readonly refused?: Counter,
   ) {
     this.perMs = perMinute / 60_000;
   }
 
   /** Takes one request of this key. Throws `429 rate_limited` with `Retry-After` in seconds. */
   take(key: string, now: Millis): void {
-    if (this.perMinute <= 0) return;
+    const seconds = this.tryTake(key, now);
+    if (seconds === undefined) return;
+    this.refused?.inc();
+    throw tooMany(seconds);
+  }
+
+  /** Takes one of this key; the seconds until there is one again where there is none. */
+  tryTake(key: string, now: Millis): number | undefined {
+    if (this.perMinute <= 0) return undefined;
     const bucket = this.refilled(key, now);
-    if (bucket.tokens < 1) throw tooMany(Math.ceil((1 - bucket.tokens) / this.perMs / 1000));
+    if (bucket.tokens < 1) {
+      return Math.max(1, Math.ceil((1 - bucket.tokens) / this.perMs / 1000));
+    }
     bucket.tokens -= 1;
+    return undefined;
+  }
+
+  /** Gives back what was taken for nothing. */
+  giveBack(key: string): void {
+    const bucket = this.buckets.get(key);
+    if (bucket) bucket.tokens = Math.min(this.burst, bucket.tokens + 1);
   }
 
   /** How many keys are remembered. */
@@ -52,8 +72,7 @@ export class RateLimiter {
   }
 }
 
-function tooMany(seconds: number): SyncError {
-  const wait = Math.max(1, seconds);
+function tooMany(wait: number): SyncError {
   return new SyncError("rate_limited", "Too many requests.", {
     retry_after: wait,
     hint: `Repeat the call in ${wait} s, with the same Idempotency-Key if it has one.`,

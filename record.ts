@@ -41,27 +41,33 @@ export function hashOf(record: Unsealed): string {
       ? undefined
       : partDigest(saltOf(record.nonce, PARTS.indexOf(name)), part);
   };
-  const writes = record.writes?.map((write, i) =>
-    partDigest(saltOf(record.nonce, PARTS.length + i), write)
-  );
   // Members in the order of RFC 8785, so that the text is canonical as it stands.
-  const form = {
-    action: record.action,
-    actor: record.actor,
-    agent: record.agent,
-    kind: record.kind,
-    on_behalf: record.on_behalf,
-    params: digest("params"),
-    prev: record.prev,
-    result: digest("result"),
-    seen: digest("seen"),
-    seq: record.seq,
-    session: record.session,
-    signed: digest("signed"),
-    ts: record.ts,
-    writes,
+  let form = "";
+  const add = (name: string, value: string | undefined): void => {
+    if (value !== undefined) form += `${form === "" ? "{" : ","}"${name}":${value}`;
   };
-  return sha256(JSON.stringify(form));
+  const addText = (name: string, text: string | undefined): void =>
+    add(name, text === undefined ? undefined : JSON.stringify(text));
+  addText("action", record.action);
+  addText("actor", record.actor);
+  addText("agent", record.agent);
+  addText("kind", record.kind);
+  addText("on_behalf", record.on_behalf);
+  addText("params", digest("params"));
+  addText("prev", record.prev);
+  addText("result", digest("result"));
+  addText("seen", digest("seen"));
+  add("seq", `${record.seq}`);
+  addText("session", record.session);
+  addText("signed", digest("signed"));
+  addText("ts", record.ts);
+  if (record.writes) {
+    const digests = record.writes.map((write, i) =>
+      `"${partDigest(saltOf(record.nonce, PARTS.length + i), write)}"`
+    );
+    add("writes", `[${digests.join(",")}]`);
+  }
+  return sha256(`${form}}`);
 }
 
 /** What a reader may see of a record's parts. */

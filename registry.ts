@@ -37,7 +37,7 @@ import {
   updateActor,
 } from "./store/actors.ts";
 import { insertReset } from "./store/evidence.ts";
-import { findUsername } from "./store/tokens.ts";
+import { findUsername } from "./store/members.ts";
 import { iso } from "./timers.ts";
 import type { Json, JsonObject } from "./types.ts";
 

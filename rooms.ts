@@ -19,7 +19,8 @@ import { mustFitValue, mustHaveRoomFor } from "./rules.ts";
 import { areWeights } from "./salience.ts";
 import { formatScope } from "./scopes.ts";
 import type { RoomRow, SideStatement } from "./store/rows.ts";
-import { updateScope, upsertRole } from "./store/tokens.ts";
+import { findRoles, upsertRole } from "./store/members.ts";
+import { addScopeWord } from "./store/tokens.ts";
 import { iso } from "./timers.ts";
 import { mint } from "./tokens.ts";
 import type { Json, JsonObject, Millis, Write } from "./types.ts";
@@ -76,8 +77,14 @@ export async function createRoom(
   const id = body.id ?? `room-${engine.clock.nonce().slice(0, 12)}`;
   const { user } = principal;
   const join = body.join ?? (user === undefined || principal.isOpen ? "open" : "token");
-  const reply = await engine.create(id, (room, now): Decision<CreatedRoom> => {
-    const { actor, token, view_token, side } = ownership(principal, room, body.label ?? null, now);
+  const make = (room: Room, now: Millis): Decision<CreatedRoom> => {
+    const { actor, token, view_token, side } = ownership(
+      engine,
+      principal,
+      room,
+      body.label ?? null,
+      now,
+    );
     return {
       draft: {
         kind: "create",
@@ -94,13 +101,26 @@ export async function createRoom(
         view_token,
       }),
     };
-  });
+  };
+  const reply = await withinQuota(engine, principal, () => engine.create(id, make));
   forget();
   return reply;
 }
 
+/** Makes a room for a user who may own one more. Throws `quota_exceeded`. */
+export async function withinQuota<T>(
+  { quotas, store }: Engine,
+  principal: Principal,
+  make: () => Promise<T>,
+): Promise<T> {
+  const owned = async (user: string): Promise<number> =>
+    [...(await findRoles(store, user)).values()].filter((role) => role === "owner").length;
+  return quotas ? await quotas.makingRoom(principal, owned, make) : await make();
+}
+
 /** A new room's tokens and owner: what whoever makes a room gets of it. */
 export function ownership(
+  { store }: Pick<Engine, "store">,
   principal: Principal,
   room: Room,
   label: string | null,
@@ -109,7 +129,12 @@ export function ownership(
   const { user } = principal;
   // Tokens about another room cannot reach this one: what is minted hangs on the user's own.
   const own = user ? principal.lineage.filter((grant) => grant.kind === "tok") : [];
-  const common = { user: user?.id ?? null, parent: own[0]?.id ?? null, room: room.uid };
+  const common = {
+    user: user?.id ?? null,
+    parent: own[0]?.id ?? null,
+    room: room.uid,
+    fits: store.beside(room.uid),
+  };
   const admin = mint({ ...common, kind: "room", scope: `rooms:${room.id}` }, now);
   const view = mint({ ...common, kind: "view", scope: `rooms:${room.id}:read` }, now);
   const side: SideStatement[] = [...admin.statements, ...view.statements];
@@ -122,7 +147,7 @@ export function ownership(
 /** A grant without a wildcard gains the room that it made. */
 function widened({ id, words }: Principal["lineage"][number], room: string): SideStatement[] {
   if (words.words.some((word) => word.room === undefined && word.level === 3)) return [];
-  return [updateScope(id, formatScope({ ...words, words: [...words.words, { room, level: 3 }] }))];
+  return [addScopeWord(id, formatScope({ words: [{ room, level: 3 }], createRooms: false }))];
 }
 
 /** Refuses a caller that may not create rooms. Throws `authentication_required`, `scope_denied`. */

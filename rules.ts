@@ -74,6 +74,7 @@ export function mustStayWithinLimits(room: Room, what: keyof typeof COUNTED, add
   if (adding <= 0 || count(room) + adding <= max) return;
   throw new SyncError("limit_exceeded", `The room holds at most ${max} ${what}.`, {
     limit: max,
+    used: count(room),
     what,
     hint: "Delete what is no longer needed, or use another room.",
   });

@@ -1,6 +1,7 @@
 /**
  * The tables, as ordered migrations. Each runs once and is recorded in `migration`; none is
- * ever edited after it has shipped. Portable SQL: no triggers, no user_version.
+ * ever edited after it has shipped. Portable SQL: no user_version, and triggers only where a count
+ * must not be forgotten. Every database of a service has all of them, whichever rooms it holds.
  */
 
 /** One step of the schema: its name is its identity. */
@@ -8,6 +9,22 @@ export interface Migration {
   readonly name: string;
   readonly statements: readonly string[];
 }
+
+/** What may change what a token opens, whoever does it and from which process. */
+const RIGHTS_CHANGES = [
+  {
+    name: "rights_grant",
+    on: "AFTER UPDATE OF scope, revoked_at, expires_at ON token_grant",
+  },
+  { name: "rights_secret", on: "AFTER UPDATE OF expires_at ON token_secret" },
+  { name: "rights_secret_gone", on: "AFTER DELETE ON token_secret" },
+  { name: "rights_role", on: "AFTER INSERT ON role" },
+  { name: "rights_role_changed", on: "AFTER UPDATE ON role" },
+  { name: "rights_role_gone", on: "AFTER DELETE ON role" },
+  { name: "rights_embodiment", on: "AFTER INSERT ON embodiment" },
+  { name: "rights_embodiment_gone", on: "AFTER DELETE ON embodiment" },
+  { name: "rights_service", on: "AFTER UPDATE ON service_account" },
+] as const;
 
 /** Every migration, oldest first. */
 export const MIGRATIONS: readonly Migration[] = [
@@ -407,6 +424,44 @@ export const MIGRATIONS: readonly Migration[] = [
       // serves: what an actor did in all rooms; actors of one room are found through their room
       `CREATE INDEX log_by_actor ON log (actor, ts)
         WHERE substr(actor, 1, 16) <> 'did:sync:agent:~' AND actor <> 'did:sync:system:engine'`,
+    ],
+  },
+  {
+    name: "0008_shards",
+    statements: [
+      // Counts of this database: `g`, raised by every commit of a room, and `rights`, raised by
+      // whatever may change what a token opens; which shard of how many this is.
+      `CREATE TABLE meta (
+        k TEXT PRIMARY KEY,
+        v INTEGER NOT NULL
+      ) STRICT`,
+      `INSERT INTO meta (k, v) VALUES ('g', 0), ('rights', 0)`,
+      // The count at the room's last commit.
+      `ALTER TABLE room ADD COLUMN g INTEGER NOT NULL DEFAULT 0`,
+      // A process that lost a race for this room: who wins the next lets it have its turn.
+      `ALTER TABLE room ADD COLUMN wanted TEXT`,
+      // serves: the rooms that were written since a count
+      `CREATE INDEX room_by_g ON room (g)`,
+      // The same of agents' live data.
+      `ALTER TABLE presence ADD COLUMN g INTEGER NOT NULL DEFAULT 0`,
+      // serves: the live data that was written since a count
+      `CREATE INDEX presence_by_g ON presence (g)`,
+      // Groups on their way. Whoever gives one up unanswered takes its place here first, so that
+      // it cannot come true any more; or finds that it has.
+      `CREATE TABLE ticket (
+        id TEXT PRIMARY KEY,
+        at INTEGER NOT NULL
+      ) STRICT`,
+      // What a commit in this database still has to do in the first one.
+      `CREATE TABLE errand (
+        id TEXT PRIMARY KEY,
+        sql TEXT NOT NULL,
+        -- JSON of the named parameters
+        args TEXT NOT NULL
+      ) STRICT`,
+      ...RIGHTS_CHANGES.map(({ name, on }) =>
+        `CREATE TRIGGER ${name} ${on} BEGIN UPDATE meta SET v = v + 1 WHERE k = 'rights'; END`
+      ),
     ],
   },
 ];

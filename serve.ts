@@ -3,6 +3,7 @@
  * SIGINT answers the waiters, writes what is left and leaves with 0.
  */
 import { readConfig } from "./config.ts";
+import { SyncError } from "./errors.ts";
 import { logger } from "./http/log-lines.ts";
 import { createService } from "./main.ts";
 import { clientAddress } from "./http/address.ts";
@@ -10,18 +11,27 @@ import { takeLock } from "./store/lock.ts";
 
 const config = readConfig((name) => Deno.env.get(name));
 const log = logger(config.log, () => Date.now());
-const lock = config.db.startsWith("file:") ? await takeLock(config.db) : undefined;
-if (lock === "taken") {
-  log("error", `Another process serves ${config.db}; one process per database file.`, {
-    hint: "Stop the other one, or give this one its own SYNC_DB.",
-  });
-  Deno.exit(1);
+const locks: Deno.FsFile[] = [];
+for (const db of [config.db, ...config.shards].filter((url) => url.startsWith("file:"))) {
+  const lock = await takeLock(db);
+  if (lock === "taken") {
+    log("error", `Another process serves ${db}; one process per database file.`, {
+      hint: "Stop the other one, or give this one its own SYNC_DB.",
+    });
+    Deno.exit(1);
+  }
+  locks.push(lock);
 }
 
 const addresses = new WeakMap<Request, string>();
 const service = await createService({
   config,
   address: (request) => addresses.get(request) ?? "unknown",
+}).catch((error: unknown) => {
+  if (!(error instanceof SyncError)) throw error;
+  const cause = error.cause instanceof Error ? error.cause.message : undefined;
+  log("error", `${config.db} cannot be opened: ${error.message}`, { code: error.code, cause });
+  Deno.exit(1);
 });
 const server = Deno.serve({
   port: config.port,

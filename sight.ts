@@ -63,9 +63,10 @@ const VIEW_STEPS = 400;
 
 /** One look. */
 export class Sight {
-  readonly scorer: Scorer;
-  #views = new Map<string, ViewResult>();
-  #roots = new Map<string, Value | undefined>();
+  readonly #seen: number;
+  #scorer: Scorer | undefined;
+  #views: Map<string, ViewResult> | undefined;
+  #roots: Map<string, Value | undefined> | undefined;
 
   constructor(
     readonly live: LiveRoom,
@@ -77,7 +78,13 @@ export class Sight {
     /** Who the look is for, where that is somebody else than `self` (views, `enabled`). */
     readonly viewer: string = eyes.self,
   ) {
-    this.scorer = new Scorer(live, eyes.self, now);
+    // The reader's cursor as it stands now: showing what was found may move it.
+    this.#seen = live.presence.get(eyes.self)?.seen ?? 0;
+  }
+
+  /** Scores entries for this reader. */
+  get scorer(): Scorer {
+    return this.#scorer ??= new Scorer(this.live, this.eyes.self, this.now, this.#seen);
   }
 
   get room(): Room {
@@ -218,9 +225,10 @@ export class Sight {
       if (this.tracker) this.tracker.readsSelf = true;
       return this.eyes.self;
     }
-    if (this.#roots.has(name)) return this.#roots.get(name);
+    const roots = this.#roots ??= new Map();
+    if (roots.has(name)) return roots.get(name);
     const value = this.makeRoot(name);
-    this.#roots.set(name, value);
+    roots.set(name, value);
     return value;
   }
 
@@ -264,7 +272,7 @@ export class Sight {
     if (id === "_contested") return this.contestedView();
     const entry = this.entry("_views", id);
     if (!entry) return undefined;
-    const kept = this.#views.get(id) ?? this.live.memos.get<ViewResult>(`view:${id}`)?.value;
+    const kept = this.#views?.get(id) ?? this.live.memos.get<ViewResult>(`view:${id}`)?.value;
     if (kept) {
       this.noteVolatile(id, kept);
       return kept;
@@ -309,7 +317,7 @@ export class Sight {
       const result = { ...sight.viewValue(definition), isVolatile: tracker.isVolatile };
       // What failed because others had taken the look's steps is no result of the view's.
       const isCut = this.pool.spent > this.pool.steps;
-      if (result.isVolatile || isCut) this.#views.set(id, result);
+      if (result.isVolatile || isCut) (this.#views ??= new Map()).set(id, result);
       else memos.keep(key, result, tracker.cells, this.room.head);
       return result;
     } finally {

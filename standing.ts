@@ -13,7 +13,7 @@ import type { Store } from "./store.ts";
 import { findActor, findRecord } from "./store/actors.ts";
 import { findObservations, findResets } from "./store/evidence.ts";
 import { recallAll } from "./store/memories.ts";
-import { findUser } from "./store/tokens.ts";
+import { findUser } from "./store/members.ts";
 import type { JsonObject, LogRecord, Millis } from "./types.ts";
 
 /** Things by name, as fresh as they must be; the oldest go when there are too many. */
@@ -85,7 +85,7 @@ export class Standing implements ActorsPort {
 
   constructor(private readonly engine: Engine) {
     const { store, clock } = engine;
-    const freshMs = store.db.isShared ? STANDING_FRESH_MS : Infinity;
+    const freshMs = store.isShared ? STANDING_FRESH_MS : Infinity;
     this.#evidence = new Shelf(
       clock,
       STANDING_ACTORS_MAX,

@@ -1,123 +1,165 @@
 /**
  * The store: one atomic batch of plain SQL per group of records, and the reads that load a
- * room. Every statement lives here or in `store/`.
+ * room. Rooms are spread over shards by their name. Every statement lives here or in `store/`.
  */
 import { SyncError } from "./errors.ts";
-import { MIGRATIONS } from "./schema.ts";
-import { Db, type DbOptions, isContentError, type Row, type Statement } from "./store/db.ts";
-import type { EntryRow, LoadedRoom, LogFilter, RoomCommit, RoomRow } from "./store/rows.ts";
 import {
+  COUNT_COMMIT,
+  dropErrands,
+  type Errand,
+  errandsOf,
+  GroupWriter,
+  type RaceEvents,
+  readErrands,
+} from "./store/commit.ts";
+import type { Db, Row, Statement } from "./store/db.ts";
+import { migrate } from "./store/migrate.ts";
+import { Pulse } from "./store/pulse.ts";
+import { purgeDeletedIn } from "./store/purge.ts";
+import type { EntryRow, LoadedRoom, LogFilter, News, RoomCommit, RoomRow } from "./store/rows.ts";
+import { openShards, shardOf, stampShard, type StoreOptions } from "./store/shards.ts";
+import {
+  idempotentRow,
+  listRoomsIn,
   LOG_COLUMNS,
   logRecord,
   logWhere,
+  newsOf,
   roomRow,
   SELECT_ROOM,
-  statementsOf,
 } from "./store/statements.ts";
 import type { LogRecord, Millis, Presence } from "./types.ts";
 
 export type { Statement } from "./store/db.ts";
 
-/** Tables with rows of a room, whose leftovers a deletion purges in pieces. */
-const PURGED = [
-  "log",
-  "entry",
-  "presence",
-  "snapshot",
-  "snapshot_part",
-  "sample",
-] as const;
+/** A page must really be written: a statement that changes nothing succeeds on a full disk. */
+const PROBE: Statement = {
+  sql: "INSERT INTO meta (k, v) VALUES ('probe', 0) ON CONFLICT (k) DO UPDATE SET v = 1 - v",
+  args: {},
+};
 
-/** The store over one database. */
+/** The store over one database, or several. */
 export class Store {
-  private constructor(readonly db: Db) {}
+  /** What other processes write, by shard; undefined where there are none. */
+  readonly pulses: readonly (Pulse | undefined)[];
 
-  /** Opens the database and brings its schema up to date. */
-  static async open(options: DbOptions): Promise<Store> {
-    const store = new Store(await Db.open(options));
-    await store.migrate();
+  readonly #writers: readonly GroupWriter[];
+  #probe: Promise<unknown> | undefined;
+
+  private constructor(readonly shards: readonly Db[], instance: string) {
+    this.pulses = shards.map((db) => db.isShared ? new Pulse(db) : undefined);
+    this.#writers = shards.map((db, shard) => new GroupWriter(db, shard !== 0, instance));
+  }
+
+  /** Opens the databases and brings their schemas up to date. */
+  static async open(options: StoreOptions): Promise<Store> {
+    const store = new Store(await openShards(options), options.instance ?? "");
+    try {
+      for (const [index, db] of store.shards.entries()) {
+        await migrate(db);
+        await stampShard(db, index, store.shards.length);
+      }
+      // What is news counts from here: nothing is in memory yet.
+      for (const pulse of store.pulses) await pulse?.look();
+    } catch (error) {
+      store.close();
+      throw error;
+    }
     return store;
   }
 
-  /** Runs what `schema.ts` lists and the database lacks, each step in one transaction. */
-  private async migrate(): Promise<void> {
-    await this.db.batch([{
-      sql:
-        "CREATE TABLE IF NOT EXISTS migration (name TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT",
-      args: {},
-    }]);
-    const done = new Set(
-      (await this.db.all("SELECT name FROM migration")).map((row) => row["name"]),
-    );
-    for (const step of MIGRATIONS) {
-      if (done.has(step.name)) continue;
-      await this.db.batch([
-        ...step.statements.map((sql) => ({ sql, args: {} })),
-        {
-          sql:
-            "INSERT INTO migration (name, at) VALUES (:name, CAST(unixepoch('subsec') * 1000 AS INTEGER))",
-          args: { name: step.name },
-        },
-      ]);
-    }
+  /** The first database: what belongs to no room. */
+  get db(): Db {
+    return this.shards[0]!;
   }
 
-  /** Closes the connection. */
+  /** Do other processes write to any of the databases? */
+  get isShared(): boolean {
+    return this.shards.some((db) => db.isShared);
+  }
+
+  /** The shard of a room, by its name or uid, or of one of its tokens, by grant id or hash. */
+  shardOf(name: string): number {
+    return shardOf(name, this.shards.length);
+  }
+
+  /** The database of a room, by its name or uid, or of one of its tokens, by grant id or hash. */
+  of(name: string): Db {
+    return this.shards[this.shardOf(name)]!;
+  }
+
+  /** Does something belong beside a room? What ids of its own are drawn for. */
+  beside(room: string): (name: string) => boolean {
+    const shard = this.shardOf(room);
+    return (name) => this.shardOf(name) === shard;
+  }
+
+  /** Asks every database, and joins what they say. */
+  async everywhere<T>(ask: (db: Db, shard: number) => Promise<readonly T[]>): Promise<T[]> {
+    return (await Promise.all(this.shards.map(ask))).flat();
+  }
+
+  /** Closes the connections. */
   close(): void {
-    this.db.close();
+    for (const db of this.shards) db.close();
   }
 
-  /** Statements that belong to no room's record, in one transaction. */
+  /** Statements that belong to no room, in one transaction. */
   run(statements: readonly Statement[]): Promise<Row[][]> {
     return this.db.batch(statements);
   }
 
   /**
-   * Commits a group in one transaction. A room whose head has moved on meanwhile is left out;
-   * the uids of those that were written come back. A group refused for its content is split
-   * until the culprit is alone, whose error is thrown by itself.
+   * Commits a group of one shard in one transaction. A room whose head has moved on meanwhile is
+   * left out; the uids of those that were written come back. A group refused for its content is
+   * split until the culprit is alone, whose error is thrown by itself.
    */
-  async commit(group: readonly RoomCommit[]): Promise<Map<string, true | SyncError>> {
-    const outcome = new Map<string, true | SyncError>();
-    try {
-      const results = await this.db.batch(statementsOf(group));
-      for (const row of results.at(-1) ?? []) outcome.set(String(row["uid"]), true);
-    } catch (error) {
-      if (!(error instanceof SyncError)) throw error;
-      if (group.length === 1 || !isContentError(error)) {
-        for (const commit of group) outcome.set(commit.uid, error);
-        return outcome;
-      }
-      const half = group.length >> 1;
-      for (const part of [group.slice(0, half), group.slice(half)]) {
-        for (const [uid, result] of await this.commit(part)) outcome.set(uid, result);
-      }
+  async commit(
+    group: readonly RoomCommit[],
+    race?: RaceEvents,
+  ): Promise<Map<string, true | SyncError>> {
+    const shard = this.shardOf(group[0]!.uid);
+    const outcome = await this.#writers[shard]!.write(group, race);
+    if (shard !== 0) {
+      const errands = group.flatMap((c) => outcome.get(c.uid) === true ? errandsOf(c) : []);
+      if (errands.length > 0) await this.runErrands(shard, errands);
     }
     return outcome;
   }
 
+  /** Does in the first database what commits elsewhere have left to do; what fails stays. */
+  async runErrands(shard: number, given?: readonly Errand[]): Promise<void> {
+    const from = this.shards[shard]!;
+    try {
+      const errands = given ?? await readErrands(from);
+      if (errands.length === 0) return;
+      await this.db.batch(errands.map(({ sql, args }) => ({ sql, args })));
+      await from.batch([dropErrands(errands)]);
+    } catch (error) {
+      // It is done by the next sweep, here or in another process.
+      if (!(error instanceof SyncError)) throw error;
+    }
+  }
+
+  /** Does what is left of errands, as after a crash. */
+  async sweepErrands(): Promise<void> {
+    for (let shard = 1; shard < this.shards.length; shard++) await this.runErrands(shard);
+  }
+
   /** The living room of this name. */
   async findRoom(id: string): Promise<RoomRow | undefined> {
-    const rows = await this.db.all(`${SELECT_ROOM} WHERE id = :id AND deleted_at IS NULL`, { id });
+    const rows = await this.of(id).all(`${SELECT_ROOM} WHERE id = :id AND deleted_at IS NULL`, {
+      id,
+    });
     return rows[0] && roomRow(rows[0]);
   }
 
   /** The living room of this uid. */
   async findRoomByUid(uid: string): Promise<RoomRow | undefined> {
-    const rows = await this.db.all(`${SELECT_ROOM} WHERE uid = :uid AND deleted_at IS NULL`, {
+    const rows = await this.of(uid).all(`${SELECT_ROOM} WHERE uid = :uid AND deleted_at IS NULL`, {
       uid,
     });
     return rows[0] && roomRow(rows[0]);
-  }
-
-  /** The heads of living rooms, by uid. */
-  async headsOf(uids: readonly string[]): Promise<Map<string, number>> {
-    const rows = await this.db.all(
-      `SELECT uid, head FROM room
-        WHERE deleted_at IS NULL AND uid IN (SELECT value FROM json_each(:uids))`,
-      { uids: JSON.stringify(uids) },
-    );
-    return new Map(rows.map((row) => [String(row["uid"]), Number(row["head"])]));
   }
 
   /** Living rooms by uid, ordered by name, and how many there are. */
@@ -126,32 +168,31 @@ export class Store {
     after: string,
     limit: number,
   ): Promise<{ rooms: RoomRow[]; total: number }> {
-    const among = uids === "all" ? "" : "AND uid IN (SELECT value FROM json_each(:uids))";
-    const args = uids === "all" ? {} : { uids: JSON.stringify(uids) };
-    const [count] = await this.db.all(
-      `SELECT count(*) AS n FROM room WHERE deleted_at IS NULL ${among}`,
-      args,
-    );
-    const rows = await this.db.all(
-      `${SELECT_ROOM} WHERE deleted_at IS NULL AND id > :after ${among} ORDER BY id LIMIT :limit`,
-      { ...args, after, limit },
-    );
-    return { rooms: rows.map(roomRow), total: Number(count?.["n"] ?? 0) };
+    const found = await this.everywhere(async (db, shard) => {
+      const here = uids === "all" ? uids : uids.filter((uid) => this.shardOf(uid) === shard);
+      return here.length === 0 ? [] : [await listRoomsIn(db, here, after, limit)];
+    });
+    const rooms = found.flatMap((part) => part.rooms).sort((a, b) => a.id < b.id ? -1 : 1);
+    return {
+      rooms: limit < 0 ? rooms : rooms.slice(0, limit),
+      total: found.reduce((sum, part) => sum + part.total, 0),
+    };
   }
 
   /** Everything a room in memory starts from: one state of it, whoever writes meanwhile. */
   async loadRoom(row: RoomRow, idempotentSince: Millis): Promise<LoadedRoom> {
     const room = row.uid;
-    const [entries = [], presence = [], idempotent = [], [head] = []] = await this.db.snapshot([
-      { sql: "SELECT scope, key, value, meta FROM entry WHERE room = :room", args: { room } },
-      { sql: "SELECT agent, data FROM presence WHERE room = :room", args: { room } },
-      {
-        sql: `SELECT idem, digest, seq, ts FROM log
+    const [entries = [], presence = [], idempotent = [], [head] = []] = await this.of(room)
+      .snapshot([
+        { sql: "SELECT scope, key, value, meta FROM entry WHERE room = :room", args: { room } },
+        { sql: "SELECT agent, data FROM presence WHERE room = :room", args: { room } },
+        {
+          sql: `SELECT idem, digest, seq, ts FROM log
           WHERE room = :room AND idem IS NOT NULL AND ts > :since`,
-        args: { room, since: idempotentSince },
-      },
-      { sql: `${SELECT_ROOM} WHERE uid = :room AND deleted_at IS NULL`, args: { room } },
-    ]);
+          args: { room, since: idempotentSince },
+        },
+        { sql: `${SELECT_ROOM} WHERE uid = :room AND deleted_at IS NULL`, args: { room } },
+      ]);
     return {
       row: head ? roomRow(head) : row,
       entries: entries as unknown as EntryRow[],
@@ -159,12 +200,7 @@ export class Store {
         agent: String(r["agent"]),
         data: JSON.parse(String(r["data"])) as Presence,
       })),
-      idempotent: idempotent.map((r) => ({
-        key: String(r["idem"]),
-        digest: String(r["digest"]),
-        seq: Number(r["seq"]),
-        ts: Number(r["ts"]),
-      })),
+      idempotent: idempotent.map(idempotentRow),
     };
   }
 
@@ -172,7 +208,7 @@ export class Store {
   async readLog(room: string, filter: LogFilter): Promise<LogRecord[]> {
     const { where, args } = logWhere(filter);
     const order = filter.newestFirst ? "DESC" : "ASC";
-    const rows = await this.db.all(
+    const rows = await this.of(room).all(
       `SELECT ${LOG_COLUMNS} FROM log WHERE room = :room ${where} ORDER BY seq ${order} LIMIT :limit`,
       { room, ...args, limit: filter.limit ?? -1 },
     );
@@ -182,49 +218,61 @@ export class Store {
   /** How many records a filter meets. */
   async countLog(room: string, filter: LogFilter): Promise<number> {
     const { where, args } = logWhere(filter);
-    const rows = await this.db.all(`SELECT count(*) AS n FROM log WHERE room = :room ${where}`, {
-      room,
-      ...args,
-    });
+    const rows = await this.of(room).all(
+      `SELECT count(*) AS n FROM log WHERE room = :room ${where}`,
+      {
+        room,
+        ...args,
+      },
+    );
     return Number(rows[0]?.["n"] ?? 0);
   }
 
   /** The reply kept with an idempotent request's record. */
   async readReply(room: string, seq: number): Promise<string | undefined> {
-    const rows = await this.db.all("SELECT reply FROM log WHERE room = :room AND seq = :seq", {
-      room,
-      seq,
-    });
+    const rows = await this.of(room).all(
+      "SELECT reply FROM log WHERE room = :room AND seq = :seq",
+      {
+        room,
+        seq,
+      },
+    );
     return rows[0] ? String(rows[0]["reply"]) : undefined;
   }
 
-  /** The hash of one record, to settle whether an unanswered commit went through. */
-  async hashAt(room: string, seq: number): Promise<string | undefined> {
-    const rows = await this.db.all("SELECT hash FROM log WHERE room = :room AND seq = :seq", {
-      room,
-      seq,
-    });
-    return rows[0] ? String(rows[0]["hash"]) : undefined;
+  /** A page of the records after `after`, with the keys of their requests: what others wrote. */
+  async readNews(room: string, after: number, limit: number): Promise<News> {
+    const rows = await this.of(room).all(
+      `SELECT ${LOG_COLUMNS}, ts, idem, digest FROM log WHERE room = :room AND seq > :after
+        ORDER BY seq LIMIT :limit`,
+      { room, after, limit },
+    );
+    return newsOf(rows);
   }
 
-  /** Writes agents' presence, many rooms at once. */
+  /** Writes agents' presence, many rooms of one shard at once. */
   async savePresence(
     rows: readonly { room: string; agent: string; data: Presence }[],
   ): Promise<void> {
-    await this.db.batch([{
-      sql: `INSERT INTO presence (room, agent, data)
-        SELECT j.value->>0, j.value->>1, j.value->>2 FROM json_each(:rows) AS j WHERE true
-        ON CONFLICT (room, agent) DO UPDATE SET data = excluded.data`,
+    if (!rows[0]) return;
+    const db = this.of(rows[0].room);
+    const count = db.isShared ? [COUNT_COMMIT] : [];
+    await db.batch([...count, {
+      sql: `INSERT INTO presence (room, agent, data, g)
+        SELECT j.value->>0, j.value->>1, j.value->>2, (SELECT v FROM meta WHERE k = 'g')
+        FROM json_each(:rows) AS j WHERE true
+        ON CONFLICT (room, agent) DO UPDATE SET data = excluded.data, g = excluded.g`,
       args: { rows: JSON.stringify(rows.map((r) => [r.room, r.agent, JSON.stringify(r.data)])) },
     }]);
   }
 
   /** Ends a room: its name is free at once, its rows unreachable. */
   async deleteRoom(uid: string, at: Millis): Promise<boolean> {
-    const [rows] = await this.db.batch([
+    const [, rows] = await this.of(uid).batch([
+      COUNT_COMMIT,
       {
-        sql:
-          "UPDATE room SET deleted_at = :at WHERE uid = :uid AND deleted_at IS NULL RETURNING uid",
+        sql: `UPDATE room SET deleted_at = :at, g = (SELECT v FROM meta WHERE k = 'g')
+          WHERE uid = :uid AND deleted_at IS NULL RETURNING uid`,
         args: { at, uid },
       },
       {
@@ -237,34 +285,16 @@ export class Store {
     return (rows ?? []).length > 0;
   }
 
-  /** Purges a piece of a deleted room's rows; false when nothing is left. */
+  /** Purges a piece of a deleted room's rows, in every shard; false when nothing is left. */
   async purgeDeleted(limit: number): Promise<boolean> {
-    const gone = await this.db.all("SELECT uid FROM room WHERE deleted_at IS NOT NULL LIMIT 1");
-    if (!gone[0]) return false;
-    const uid = String(gone[0]["uid"]);
-    const statements: Statement[] = PURGED.map((table) => ({
-      sql: `DELETE FROM ${table} WHERE rowid IN (
-        SELECT rowid FROM ${table} WHERE room = :uid LIMIT :limit)`,
-      args: { uid, limit },
-    }));
-    statements.push({
-      sql: `DELETE FROM log_key WHERE room = :uid AND (scope, key, seq) IN (
-        SELECT scope, key, seq FROM log_key WHERE room = :uid LIMIT :limit)`,
-      args: { uid, limit },
-    });
-    const empty = [...PURGED, "log_key"].map((table) =>
-      `AND NOT EXISTS (SELECT 1 FROM ${table} WHERE room = :uid)`
-    );
-    statements.push({
-      sql: `DELETE FROM room WHERE uid = :uid ${empty.join(" ")}`,
-      args: { uid },
-    });
-    await this.db.batch(statements);
-    return true;
+    return (await this.everywhere(async (db) => [await purgeDeletedIn(db, limit)])).includes(true);
   }
 
-  /** A write that changes nothing: proves that the database takes writes. */
+  /** Writes that mean nothing: prove that every database takes writes. Who asks meanwhile shares it. */
   async probe(): Promise<void> {
-    await this.db.batch([{ sql: "DELETE FROM migration WHERE name = ''", args: {} }]);
+    this.#probe ??= this.everywhere((db) => db.batch([PROBE])).finally(() => {
+      this.#probe = undefined;
+    });
+    await this.#probe;
   }
 }

@@ -163,6 +163,7 @@ class Filling {
 
 /** Fills a scope or key, where every parameter must be given. Throws `missing_param`. */
 export function fillName(text: string, field: string, vars: TemplateVars): string {
+  if (!text.includes("${")) return text;
   for (const name of placeholdersIn(text)) {
     if (lookUp(name, vars) !== undefined) continue;
     const param = name.replace(/^params\./, "");

@@ -20,7 +20,6 @@ import {
   listGrants,
   revokeTree,
   rotateSecret,
-  updateScope,
 } from "./store/tokens.ts";
 import type { Millis } from "./types.ts";
 
@@ -56,6 +55,11 @@ export interface MintRequest {
   /** Milliseconds the access token lives; undefined for no end of its own. */
   readonly expiresIn?: number;
   readonly withRefresh?: boolean;
+  /**
+   * Of tokens about a room: does an id or a hash belong beside it? What is drawn is drawn again
+   * until it does, so that a token is found where its room is.
+   */
+  readonly fits?: (name: string) => boolean;
 }
 
 const PREFIX: Record<GrantKind, string> = { tok: "tok_", room: "room_", view: "view_", as: "as_" };
@@ -65,6 +69,21 @@ export function newSecret(prefix: string): string {
   return prefix + Buffer.from(randomBytes(32)).toString("base64url");
 }
 
+/** What kind of grant a secret opens, by how it begins. */
+export function kindOfSecret(secret: string): GrantKind {
+  return ABOUT_ROOMS.find((kind) => secret.startsWith(PREFIX[kind])) ?? "tok";
+}
+
+const ABOUT_ROOMS = ["room", "view", "as"] as const;
+
+/** Draws until the outcome fits. */
+export function drawn<T extends string>(draw: () => T, fits: (name: string) => boolean): T {
+  for (;;) {
+    const name = draw();
+    if (fits(name)) return name;
+  }
+}
+
 /** How a secret is stored. */
 export function hashSecret(secret: string): string {
   return sha256(secret);
@@ -72,10 +91,11 @@ export function hashSecret(secret: string): string {
 
 /** Makes a token without storing it: the caller commits the statements with what they belong to. */
 export function mint(request: MintRequest, now: Millis): Minted {
-  const token = newSecret(PREFIX[request.kind]);
+  const { fits = () => true } = request;
+  const token = drawn(() => newSecret(PREFIX[request.kind]), (secret) => fits(hashSecret(secret)));
   const expiresAt = request.expiresIn === undefined ? null : now + request.expiresIn;
   const grant: GrantRow = {
-    id: randomUUID(),
+    id: drawn(randomUUID, fits),
     kind: request.kind,
     user: request.user ?? null,
     parent: request.parent ?? null,
@@ -116,7 +136,7 @@ export async function findToken(
   secret: string,
   now: Millis,
 ): Promise<{ lineage: Grant[]; expiresAt: Millis | null } | undefined> {
-  const found = await findSecret(store, hashSecret(secret));
+  const found = await findSecret(store, hashSecret(secret), kindOfSecret(secret));
   if (!found || found.secret.kind !== "access") return undefined;
   if (found.secret.expiresAt !== null && found.secret.expiresAt <= now) return undefined;
   const lineage = await findLivingLineage(store, found.grant.id, now);
@@ -174,7 +194,7 @@ export async function refresh(
   rules: RefreshRules = {},
 ): Promise<Refreshed> {
   const hash = hashSecret(secret);
-  const found = await findSecret(store, hash);
+  const found = await findSecret(store, hash, "tok");
   if (!found || found.secret.kind !== "refresh") throw badRefresh();
   if (found.secret.expiresAt !== null && found.secret.expiresAt <= now) throw badRefresh();
   await rules.check?.(found.grant);
@@ -234,5 +254,5 @@ export function describeGrant(grant: GrantRow): Record<string, string | null> {
   };
 }
 
-export { findGrant, listGrants, revokeTree, updateScope };
+export { findGrant, listGrants, revokeTree };
 export type { GrantKind, GrantRow };

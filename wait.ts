@@ -8,19 +8,30 @@ import { buildContext, moveCursors } from "./context.ts";
 import type { Parameters } from "./context/query.ts";
 import type { Change, Moment } from "./engine/types.ts";
 import type { Engine } from "./engine.ts";
-import { type HotRoom, type OpenWait, OpenWaits, TailDropped } from "./engine/hot.ts";
-import { SyncError } from "./errors.ts";
-import { ROOM_VOLATILE_WAITERS_MAX, ROOM_WAITERS_MAX } from "./limits.ts";
+import { type HotRoom, TailDropped } from "./engine/hot.ts";
+import { isAway } from "./errors.ts";
+import { ROOM_VOLATILE_WAITERS_MAX, ROOM_WAITERS_MAX, WAIT_MS_MAX } from "./limits.ts";
 import type { Elevate, Principal } from "./policy.ts";
 import type { JsonObject, LogRecord, Millis } from "./types.ts";
 import { DueRooms } from "./wait/due.ts";
 import { type Judgement, type WaitGroup, WaitIndex } from "./wait/index.ts";
-import { hasChangedSince, judge, noteLate, noteViews, stalledAgents } from "./wait/judge.ts";
+import {
+  hasChangedSince,
+  isAnswer,
+  judge,
+  noteLate,
+  noteViews,
+  stalledAgents,
+} from "./wait/judge.ts";
+import { showWaiting } from "./wait/presence.ts";
 import { parseWait, type WaitQuery } from "./wait/query.ts";
+import { Sleeping } from "./wait/sleeping.ts";
 import {
   contextMembers,
+  hasLasted,
   newestBehind,
   SharedContexts,
+  tooManyWaiters,
   type Wakeup,
   wakeUp,
   type Woken,
@@ -57,15 +68,17 @@ const TURN_STEPS = 30_000;
 /** What judging a group takes beside its steps. */
 const GROUP_STEPS = 50;
 
-/** The waits of all rooms. */
+/** The waits of all rooms; each answers within `longestMs`, whatever it asks for. */
 export class Waits {
   readonly #indices = new Map<HotRoom, WaitIndex<Sleeper>>();
   readonly #due = new DueRooms<WaitGroup<Sleeper>>();
-  #isScheduled = false;
+  readonly sleeping: Sleeping;
+  longestMs = WAIT_MS_MAX;
   #cancelVolatile: (() => void) | undefined;
   #isClosing = false;
 
   constructor(private readonly engine: Engine, private readonly auth: Auth) {
+    this.sleeping = new Sleeping(engine);
     engine.onChange((hot, change) => this.noteChange(hot, change));
     auth.onForget(() => void this.judgeRights());
   }
@@ -83,7 +96,7 @@ export class Waits {
     const startedAt = this.engine.clock.now();
     for (;;) {
       const { generation } = this.auth;
-      const wakeup = await this.sleep(request, query, startedAt);
+      const wakeup = await this.sleeping.run(request, () => this.sleep(request, query, startedAt));
       const reply = await this.answer(request, query, startedAt, wakeup, generation);
       if (reply) return reply;
     }
@@ -99,10 +112,7 @@ export class Waits {
       heartbeat(this.engine, moment.hot, acting, moment.now);
       const since = query.since ?? moment.room.head;
       const judgement = judge(moment, acting, query.program);
-      const isChanged = query.since === undefined
-        ? query.program !== undefined
-        : hasChangedSince(moment, acting, query.since);
-      if (judgement.holds && isChanged) {
+      if (isAnswer(moment, acting, query, judgement)) {
         return Promise.resolve<Wakeup>(wokenAt(moment, acting, query, judgement, undefined));
       }
       if (query.since !== undefined || !query.program) noteViews(moment, acting);
@@ -129,11 +139,11 @@ export class Waits {
   }
 
   /** Registers a sleeper; the answer takes it out again, with its timer and its presence. */
-  private enter({ hot, now }: Moment, sleeper: Sleeper, judgement: Judgement): () => void {
+  private enter({ hot }: Moment, sleeper: Sleeper, judgement: Judgement): () => void {
     let index = this.#indices.get(hot);
     if (!index) this.#indices.set(hot, index = new WaitIndex());
     if (index.size >= ROOM_WAITERS_MAX) throw tooManyWaiters();
-    const { acting, query, request } = sleeper;
+    const { acting, query, request, startedAt } = sleeper;
     const key = `${acting.seesAll ? "*" : ""}${acting.isBorrowed ? "?" : ""}${acting.agent}\u0000${
       query.condition ?? `\u0000${sleeper.since}`
     }`;
@@ -146,7 +156,7 @@ export class Waits {
       judgement,
     );
     hot.pins++;
-    const left = sleeper.startedAt + query.timeout - now;
+    const left = startedAt + Math.min(query.timeout, this.longestMs) - this.engine.clock.now();
     const onTimeout = (): void => {
       if (!group.isVolatile) noteLate(hot, acting, query, this.engine.clock.now());
       sleeper.settle({ kind: "timeout" });
@@ -162,7 +172,7 @@ export class Waits {
       }
       this.tickVolatile();
     }
-    const open = this.showWaiting(hot, sleeper, group);
+    const open = showWaiting(this.engine, hot, sleeper, group);
     let isIn = true;
     return () => {
       if (!isIn) return;
@@ -173,33 +183,6 @@ export class Waits {
       index.leave(group, sleeper);
       if (index.size === 0) this.#indices.delete(hot);
       open();
-    };
-  }
-
-  /** Presence: `waiting` lies over the agent's status as long as its wait is open. */
-  private showWaiting(
-    hot: HotRoom,
-    sleeper: Sleeper,
-    group: WaitGroup<Sleeper>,
-  ): () => void {
-    const { acting, query } = sleeper;
-    const { agent } = acting;
-    if (agent === "" || agent === "admin" || acting.isBorrowed) return () => undefined;
-    const wait: OpenWait = {
-      condition: query.condition ?? "any change",
-      program: query.program,
-      since: sleeper.startedAt,
-      isVolatile: () => group.isVolatile,
-      cells: () => group.cells,
-      wouldHold: (moment) => judge(moment, acting, query.program).holds,
-    };
-    const waits = hot.waits.get(agent) ?? new OpenWaits();
-    hot.waits.set(agent, waits.add(wait));
-    this.engine.presenceChanged(hot, agent);
-    return () => {
-      waits.delete(wait);
-      if (waits.size === 0) hot.waits.delete(agent);
-      this.engine.presenceChanged(hot, agent);
     };
   }
 
@@ -217,14 +200,13 @@ export class Waits {
   }
 
   private schedule(): void {
-    if (this.#isScheduled) return;
-    this.#isScheduled = true;
+    if (!this.sleeping.schedule()) return;
     // The writer's reply goes first; what piles up meanwhile is judged together.
     setImmediate(() => this.judgeDue());
   }
 
   private judgeDue(): void {
-    this.#isScheduled = false;
+    this.sleeping.begin();
     let steps = 0;
     for (const [hot, { cells, records, groups, behind }] of this.#due.take()) {
       const index = this.#indices.get(hot);
@@ -243,6 +225,7 @@ export class Waits {
       this.#due.add(hot, groups, [...behind, ...records]);
       this.schedule();
     }
+    this.sleeping.end();
   }
 
   private judgeGroup(
@@ -267,7 +250,7 @@ export class Waits {
       const isChanged = !needsChange || sleeper.wasFalse ||
         hasChangedSince(moment, sleeper.acting, sleeper.since);
       if (!isChanged) continue;
-      sleeper.settle(wakeUp(contexts, sleeper, judgement, by));
+      sleeper.settle(this.sleeping.woke(wakeUp(contexts, sleeper, judgement, by)));
     }
     return judgement.steps;
   }
@@ -298,14 +281,15 @@ export class Waits {
           await this.mayStill(sleeper.request);
           sleeper.generation = generation;
         } catch (error) {
-          sleeper.settle({ kind: "failed", error });
+          // What cannot be read just now is read again before the wait is answered.
+          if (!isAway(error)) sleeper.settle({ kind: "failed", error });
         }
       }
     }
   }
 
   private async mayStill(request: WaitRequest): Promise<WaitRequest> {
-    const principal = await this.auth.again(request.principal);
+    const principal = await this.auth.again(request.principal, request.room);
     const hot = await this.engine.find(request.room);
     act(principal, { room: hot.room }, "wait", request.agent, request.elevate);
     return { ...request, principal };
@@ -324,18 +308,23 @@ export class Waits {
       throw wakeup.error;
     }
     if (wakeup.kind === "woken" && !await hasLasted(wakeup)) return undefined;
-    // What another process revoked is not told here: with a shared database rights are read again.
-    const isFresh = generation === this.auth.generation && !this.engine.store.db.isShared &&
+    // What another process revoked meanwhile raises the generation.
+    await this.auth.refresh(request.room);
+    const isFresh = generation === this.auth.generation &&
       !isExpired(request.principal, this.engine.clock.now());
     const current = isFresh ? request : await this.mayStill(request);
     if (wakeup.kind !== "woken") return await this.timeOut(wakeup.kind, current, query, startedAt);
+    return this.tell(wakeup, query, startedAt);
+  }
+
+  private tell(woken: Woken, query: WaitQuery, startedAt: Millis) {
     const now = this.engine.clock.now();
-    moveCursors(this.engine, wakeup.hot, wakeup.context.cursors, now);
+    moveCursors(this.engine, woken.hot, woken.context.cursors, now);
     const body = {
-      ...wokenReply(wakeup, query, now - startedAt),
-      ...contextMembers(wakeup.context, query),
+      ...wokenReply(woken, query, now - startedAt),
+      ...contextMembers(woken.context, query),
     };
-    return { body, seq: wakeup.seq };
+    return { body, seq: woken.seq };
   }
 
   private async timeOut(
@@ -346,10 +335,16 @@ export class Waits {
   ): Promise<{ body: JsonObject; seq: number }> {
     const { value, hot, seq } = await this.engine.read(request.room, (moment) => {
       const acting = act(request.principal, moment, "wait", request.agent, request.elevate);
-      const { error, isVolatile } = judge(moment, acting, query.program);
+      const judgement = judge(moment, acting, query.program);
+      // What came true while the time ran out is told: no time-out shows a state that is an answer.
+      if (kind !== "gone" && isAnswer(moment, acting, query, judgement)) {
+        return wokenAt(moment, acting, query, judgement, undefined);
+      }
+      const { error, isVolatile } = judgement;
       const context = buildContext(moment, acting, query.context);
-      return { error, context, stalled: stalledAgents(moment, acting, query, isVolatile) };
+      return { kind, error, context, stalled: stalledAgents(moment, acting, query, isVolatile) };
     });
+    if (value.kind === "woken") return this.tell(value, query, startedAt);
     const now = this.engine.clock.now();
     if (kind !== "gone") moveCursors(this.engine, hot, value.context.cursors, now);
     const body: JsonObject = {
@@ -374,25 +369,4 @@ export class Waits {
       for (const sleeper of [...index.all()]) sleeper.settle({ kind: "closing" });
     }
   }
-}
-
-/**
- * Did what was seen become durable? A turn later whoever wrote it has said, too, whose rights it
- * ended: no answer leaves with those of before.
- */
-async function hasLasted({ hot, seq }: Woken): Promise<boolean> {
-  try {
-    await hot.whenDurable(seq);
-  } catch (error) {
-    if (error instanceof TailDropped) return false;
-    throw error;
-  }
-  await new Promise<void>((resolve) => setImmediate(resolve));
-  return true;
-}
-
-function tooManyWaiters(): SyncError {
-  return new SyncError("rate_limited", `A room takes at most ${ROOM_WAITERS_MAX} waits at once.`, {
-    limit: ROOM_WAITERS_MAX,
-  }, { "Retry-After": "5" });
 }

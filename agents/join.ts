@@ -168,7 +168,8 @@ function decideJoin(
   const parent = user === null && !isClaimed
     ? null
     : (grant!.kind === "as" ? above?.id : grant!.id) ?? null;
-  const minted = mint({ kind: "as", scope, user, parent, room: room.uid, agent: id }, now);
+  const fits = engine.store.beside(room.uid);
+  const minted = mint({ kind: "as", scope, user, parent, room: room.uid, agent: id, fits }, now);
   const isUsersToken = user !== null && grant!.kind === "tok";
   const side = [
     revokeRoomGrants(room.uid, "as", id, now),

@@ -2,7 +2,7 @@
  * The load driver: a process of its own. Reads one job as JSON from standard input, runs it, and
  * prints what it measured as one line of JSON.
  */
-import { Connection, encodeRequest, jsonOf, type RequestSpec } from "./client.ts";
+import { Connection, encodeRequest, jsonOf, type RequestSpec } from "../proof/client.ts";
 import type { Job, LoadJob, LoadResult, WakeJob, WakeResult } from "./load.ts";
 
 /** The value below which a share of sorted numbers lies. */
@@ -62,7 +62,7 @@ async function untilOpen(control: Connection, waits: number): Promise<void> {
 /** Waiters sleep, one write wakes them: how long after the writer's reply each is answered. */
 async function runWake(job: WakeJob): Promise<WakeResult> {
   const control = await Connection.open(job.port);
-  const writer = await Connection.open(job.port);
+  const writer = await Connection.open(job.writerPort ?? job.port);
   const waiters = await Promise.all(
     Array.from({ length: job.waits.length }, () => Connection.open(job.port)),
   );

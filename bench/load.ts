@@ -1,6 +1,6 @@
 /** Jobs for the load driver, and the running of one in a process of its own. */
 import { fromFileUrl } from "./paths.ts";
-import type { RequestSpec } from "./client.ts";
+import type { RequestSpec } from "../proof/client.ts";
 
 /** Requests in turn over some connections, for some time or some number of them. */
 export interface LoadJob {
@@ -28,6 +28,8 @@ export interface LoadResult {
 export interface WakeJob {
   readonly kind: "wake";
   readonly port: number;
+  /** Where the write goes, when that is another instance than the one that is waited on. */
+  readonly writerPort?: number;
   readonly rounds: number;
   readonly head: RequestSpec;
   readonly waits: readonly RequestSpec[];

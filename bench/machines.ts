@@ -1,5 +1,5 @@
 /** Starts and stops the servers under test, each with a database in a folder of its own. */
-import { Connection, jsonOf, type RequestSpec } from "./client.ts";
+import { Connection, jsonOf, type RequestSpec } from "../proof/client.ts";
 import { fromFileUrl } from "./paths.ts";
 
 /** What a server says of itself. */
@@ -53,6 +53,24 @@ export class Machine {
   async vitals(settle = false): Promise<Vitals> {
     await this.#input.write(new TextEncoder().encode(settle ? "settle\n" : "now\n"));
     return await this.line<Vitals>();
+  }
+
+  /** Samples the server, its processor time or its allocations, for as long as `run` takes. */
+  async sampled<T>(what: "cpu" | "heap", run: () => Promise<T>): Promise<[samples: string, T]> {
+    const file = await Deno.makeTempFile({ prefix: "sync-samples-" });
+    try {
+      await this.order(`sample ${what}`);
+      const result = await run();
+      await this.order(`stop ${file}`);
+      return [await Deno.readTextFile(file), result];
+    } finally {
+      await Deno.remove(file);
+    }
+  }
+
+  private async order(line: string): Promise<void> {
+    await this.#input.write(new TextEncoder().encode(`${line}\n`));
+    await this.line<null>();
   }
 
   /** One call. Throws when it is refused. */

@@ -1,21 +1,24 @@
 /** Rooms to measure, made over HTTP like anybody's. */
-import type { RequestSpec } from "./client.ts";
+import type { RequestSpec } from "../proof/client.ts";
 import { load } from "./load.ts";
 import type { Machine } from "./machines.ts";
 
 const WRITES = 50;
 
+/** Where rooms are made: a server's port, and calls to it. */
+type Host = Pick<Machine, "port" | "call">;
+
 /** A room with an agent, and the calls that rows are made of. */
 export class BenchRoom {
   private constructor(
-    private readonly machine: Machine,
+    private readonly machine: Host,
     readonly id: string,
     readonly adminToken: string,
     readonly token: string,
   ) {}
 
   /** Creates a room, joins it as `alice`, and registers a gated increment of `count`. */
-  static async create(machine: Machine, id: string): Promise<BenchRoom> {
+  static async create(machine: Host, id: string): Promise<BenchRoom> {
     const made = await machine.call<{ token: string }>({
       method: "POST",
       path: "/rooms",

@@ -5,6 +5,7 @@
 import { type Figure, HEAD, line, ratioOf } from "./figures.ts";
 import { contextParts, contextSizes, views } from "./rows/context.ts";
 import { cold, growth, manyRooms, memory } from "./rows/history.ts";
+import { instances } from "./rows/instances.ts";
 import { invoke } from "./rows/invoke.ts";
 import { idle, sleepers, wakeUp } from "./rows/wait.ts";
 
@@ -28,6 +29,7 @@ const ROWS: Readonly<Record<string, (bench: Bench) => Promise<Figure[]>>> = {
   views,
   cold,
   memory,
+  instances,
 };
 
 function option(name: string): string | undefined {

@@ -18,7 +18,7 @@ import { parseScope } from "../scopes.ts";
 import { Store } from "../store.ts";
 import { addRecoveryCode } from "../store/identity.ts";
 import { insertEvent, listMemberRooms } from "../store/security.ts";
-import { findUser, insertUser } from "../store/tokens.ts";
+import { findUser, insertUser } from "../store/members.ts";
 import { ACCESS_MS, mint } from "../tokens.ts";
 
 const DAY_MS = 86_400_000;
@@ -109,6 +109,7 @@ if (import.meta.main) {
     }
     const store = await Store.open({
       url: config.db,
+      shards: config.shards,
       ...(config.dbToken === undefined ? {} : { authToken: config.dbToken }),
     });
     const { lines, warnings } = await carryOut(store, order, Date.now());

@@ -79,9 +79,10 @@ const START = Int32Array.from(
   [0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19],
   (word) => word | 0,
 );
-const HEX = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, "0"));
+const DIGITS = Array.from("0123456789abcdef", (digit) => digit.charCodeAt(0));
 const words = new Int32Array(64);
 const mixed = new Int32Array(8);
+const codes = Array<number>(64).fill(0);
 
 /** The digest as lower-case hex; undefined for text that is longer or not all ASCII. */
 export function shortDigest(text: string): string | undefined {
@@ -101,13 +102,12 @@ export function shortDigest(text: string): string | undefined {
     words[i] = words[i - 16]! + s0 + words[i - 7]! + s1 | 0;
   }
   mixBlock();
-  let hex = "";
-  for (let i = 0; i < 8; i++) {
+  for (let i = 0, at = 0; i < 8; i++) {
     const word = mixed[i]! + START[i]!;
-    hex += HEX[word >>> 24 & 255]! + HEX[word >>> 16 & 255]! + HEX[word >>> 8 & 255]! +
-      HEX[word & 255]!;
+    for (let shift = 28; shift >= 0; shift -= 4) codes[at++] = DIGITS[word >>> shift & 15]!;
   }
-  return hex;
+  // One flat text: pieces put together would be copied once more by whoever hashes them.
+  return String.fromCharCode.apply(null, codes);
 }
 
 function mixBlock(): void {
@@ -127,5 +127,12 @@ function mixBlock(): void {
     b = a;
     a = t1 + t2 | 0;
   }
-  mixed.set([a, b, c, d, e, f, g, h]);
+  mixed[0] = a;
+  mixed[1] = b;
+  mixed[2] = c;
+  mixed[3] = d;
+  mixed[4] = e;
+  mixed[5] = f;
+  mixed[6] = g;
+  mixed[7] = h;
 }

@@ -1,10 +1,13 @@
 /**
- * Following what other processes write to the same database: a room is caught up when somebody
- * asks for it, and now and then while somebody waits in it.
+ * Following what other processes write to the same databases: a room is caught up when somebody
+ * asks for it, and now and then while somebody waits in it. One small query tells of all rooms.
  */
 import { SyncError } from "../errors.ts";
-import { FOLLOW_MS } from "../limits.ts";
+import { FOLLOW_RECORDS } from "../limits.ts";
 import type { Store } from "../store.ts";
+import type { PresenceNews, RoomNews } from "../store/pulse.ts";
+import type { News } from "../store/rows.ts";
+import type { Millis } from "../types.ts";
 import type { HotRoom } from "./hot.ts";
 import type { Change, Clock } from "./types.ts";
 
@@ -12,22 +15,37 @@ import type { Change, Clock } from "./types.ts";
 export interface FollowEvents {
   /** Another process has ended the room. */
   onEnded(hot: HotRoom): void;
+  /** The room's log no longer goes on from where it stands here: it is to be loaded anew. */
+  onOutdated(hot: HotRoom): void;
   /** The room stands at what others have written. */
   onFollowed(hot: HotRoom, change: Change): void;
+  /** Somebody's rights may have changed. */
+  onRights(): void;
 }
 
 /** Follows the rooms in memory. */
 export class Follower {
   #cancel: (() => void) | undefined;
   #isStopped = false;
+  /** Under way, by room. */
+  readonly #following = new Map<HotRoom, Promise<void>>();
 
   constructor(
     private readonly store: Store,
     private readonly clock: Clock,
     private readonly rooms: ReadonlyMap<string, HotRoom>,
     private readonly events: FollowEvents,
+    /** How often it looks by itself, while somebody waits. */
+    private readonly everyMs: Millis,
   ) {
-    if (store.db.isShared) this.arm();
+    for (const pulse of store.pulses) {
+      pulse?.tell({
+        onRooms: (news) => this.note(news),
+        onPresence: (news) => this.notePresence(news),
+        onRights: () => this.events.onRights(),
+      });
+    }
+    if (store.isShared) this.arm();
   }
 
   /** Looks no more by itself. */
@@ -36,29 +54,90 @@ export class Follower {
     this.#cancel?.();
   }
 
-  /** The room at what the database held when this was called, or later; looks are shared. */
+  /** The room at what the database held when this was called, or later. Throws `unavailable`. */
   async catchUp(hot: HotRoom): Promise<void> {
-    const look = (): Promise<void> =>
-      hot.looking = this.follow(hot).finally(() => hot.looking = undefined);
-    if (!hot.looking) return await look();
-    hot.nextLook ??= hot.looking.catch(() => undefined).then(() => {
-      hot.nextLook = undefined;
-      return look();
-    });
-    await hot.nextLook;
+    const pulse = this.store.pulses[this.store.shardOf(hot.room.uid)];
+    if (!pulse) return;
+    await pulse.look();
+    await this.follow(hot);
   }
 
-  private async follow(hot: HotRoom): Promise<void> {
-    const row = await this.store.findRoomByUid(hot.room.uid);
-    if (!row) return this.events.onEnded(hot);
-    if (row.head <= hot.durable || hot.pending.length > 0) return;
-    const records = await this.store.readLog(hot.room.uid, { after: hot.durable });
-    if (hot.pending.length > 0) return;
-    // A log that was cut beyond where this room stands cannot be followed: the room is loaded anew.
-    if (records[0]?.seq !== hot.room.head + 1) return this.events.onEnded(hot);
+  /** A race was lost to these records: the room stands where they leave it. Throws `unavailable`. */
+  async takeNews(hot: HotRoom, news: News | undefined): Promise<void> {
+    if (this.#following.has(hot) || hot.isDead || !news) return await this.catchUp(hot);
+    if (news.records[0]?.seq !== hot.room.head + 1) return await this.catchUp(hot);
+    this.take(hot, news);
+  }
+
+  /** Others have written, somebody says: whoever waits there is told at once. */
+  async hint(shards: readonly number[]): Promise<void> {
+    await this.look(new Set(shards));
+  }
+
+  private note(news: readonly RoomNews[]): void {
+    for (const { uid, head, deletedAt } of news) {
+      const hot = this.rooms.get(uid);
+      if (!hot) continue;
+      if (deletedAt !== null) this.events.onEnded(hot);
+      else hot.headElsewhere = Math.max(hot.headElsewhere, head);
+    }
+  }
+
+  /** What is newer there than here is taken over; what was read stays read. */
+  private notePresence(news: readonly PresenceNews[]): void {
+    for (const { room, agent, data } of news) {
+      const hot = this.rooms.get(room);
+      if (!hot) continue;
+      const here = hot.presenceOf(agent, data.lastHeartbeat);
+      const cells: string[] = [];
+      if (data.lastHeartbeat > here.lastHeartbeat || data.status !== here.status) {
+        if (data.lastHeartbeat >= here.lastHeartbeat) {
+          here.status = data.status;
+          here.lastHeartbeat = data.lastHeartbeat;
+          cells.push(`presence:${agent}`);
+        }
+      }
+      if (data.read > here.read) cells.push(`unread:${agent}`);
+      here.read = Math.max(here.read, data.read);
+      here.seen = Math.max(here.seen, data.seen);
+      if (cells.length > 0) {
+        this.events.onFollowed(hot, { records: [], cells: hot.memos.invalidate(cells, false) });
+      }
+    }
+  }
+
+  private follow(hot: HotRoom): Promise<void> {
+    if (hot.isDead || !hot.mayBeBehind || hot.pending.length > 0) {
+      return Promise.resolve();
+    }
+    let following = this.#following.get(hot);
+    if (!following) {
+      following = this.readOn(hot).finally(() => this.#following.delete(hot));
+      this.#following.set(hot, following);
+    }
+    return following;
+  }
+
+  private async readOn(hot: HotRoom): Promise<void> {
+    const { uid } = hot.room;
+    while (!hot.isDead && hot.mayBeBehind) {
+      const news = await this.store.readNews(uid, hot.durable, FOLLOW_RECORDS);
+      // A record of our own is on its way: it loses, and the room follows after that.
+      if (hot.pending.length > 0 || hot.isDead) return;
+      const wasUnsure = hot.isUnsure;
+      hot.isUnsure = false;
+      if (wasUnsure && news.records.length === 0) continue;
+      if (news.records[0]?.seq !== hot.room.head + 1) return this.events.onOutdated(hot);
+      this.take(hot, news);
+    }
+  }
+
+  private take(hot: HotRoom, { records, idempotent }: News): void {
+    for (const { key, digest, seq, ts } of idempotent) {
+      hot.idempotent.set(key, { digest, seq, ts, ended: Promise.resolve() });
+    }
     const cells = new Set<string>(["head"]);
     for (const record of records) {
-      if (record.seq !== hot.room.head + 1) continue;
       const { touched } = hot.room.apply(record);
       hot.room.hash = record.hash;
       for (const cell of hot.memos.invalidate(touched)) cells.add(cell);
@@ -68,23 +147,32 @@ export class Follower {
   }
 
   private arm(): void {
-    if (!this.#isStopped) this.#cancel = this.clock.after(FOLLOW_MS, () => void this.turn());
+    if (!this.#isStopped) this.#cancel = this.clock.after(this.everyMs, () => void this.turn());
   }
 
-  /** One look at the heads of all rooms in which somebody waits. */
+  /** One look at every database with rooms in which somebody waits. */
   private async turn(): Promise<void> {
-    const watched = [...this.rooms.values()].filter((hot) => hot.pins > 0);
+    const shards = new Set<number>();
+    for (const hot of this.rooms.values()) {
+      if (hot.pins > 0) shards.add(this.store.shardOf(hot.room.uid));
+    }
+    // What tokens open may change in the first database, too.
+    if (shards.size > 0) shards.add(0);
+    await this.look(shards);
+    this.arm();
+  }
+
+  private async look(shards: ReadonlySet<number>): Promise<void> {
     try {
-      const heads = watched.length > 0
-        ? await this.store.headsOf(watched.map((hot) => hot.room.uid))
-        : new Map<string, number>();
-      for (const hot of watched) {
-        if ((heads.get(hot.room.uid) ?? Infinity) > hot.durable) await this.catchUp(hot);
-      }
+      await Promise.all([...shards].map((shard) => this.store.pulses[shard]?.look()));
+      const behind = [...this.rooms.values()].filter((hot) =>
+        hot.pins > 0 && hot.mayBeBehind &&
+        shards.has(this.store.shardOf(hot.room.uid))
+      );
+      await Promise.all(behind.map((hot) => this.follow(hot)));
     } catch (error) {
       // The database is away; the next turn looks again.
       if (!(error instanceof SyncError)) throw error;
     }
-    this.arm();
   }
 }

@@ -108,9 +108,10 @@ export class HotRoom implements LiveRoom {
   lastUsed: Millis;
   /** The head when somebody last read the views; at first, when the room was loaded. */
   viewsReadAt: number;
-  /** Under way while the room follows what another process has written, and the look after that. */
-  looking: Promise<void> | undefined;
-  nextLook: Promise<void> | undefined;
+  /** The newest record that another process is known to have written, or this one. */
+  headElsewhere = 0;
+  /** Loaded while others could write: what they wrote meanwhile was told to nobody here. */
+  isUnsure = false;
   /** Set when the room was deleted or dropped from memory. */
   isDead = false;
   #waiters: { seq: number; resolve: () => void; reject: (error: Error) => void }[] = [];
@@ -130,6 +131,16 @@ export class HotRoom implements LiveRoom {
   /** Compiled conditions of an agent's open waits: the same list until one comes or goes. */
   openWaits(agent: string): readonly Program[] {
     return this.waits.get(agent)?.programs ?? [];
+  }
+
+  /** Is there something in the database, as far as is known, that this room has not followed yet? */
+  get mayBeBehind(): boolean {
+    return this.isUnsure || this.headElsewhere > this.durable;
+  }
+
+  /** Must it follow others before anything is put on its tail? That would lose, and be in the way. */
+  get isBehind(): boolean {
+    return this.mayBeBehind && this.pending.length === 0;
   }
 
   /** Resolves when record `seq` is in the database; rejects with `TailDropped` when it never will be. */

@@ -16,8 +16,9 @@ export function remember(
   const known: Idempotent = { digest: idem.digest, ts: now, ended: promise };
   hot.idempotent.set(idem.key, known);
   return (seq) => {
-    if (seq === undefined) hot.idempotent.delete(idem.key);
-    else known.seq = seq;
+    if (seq !== undefined) known.seq = seq;
+    // What another process has made of the same request meanwhile stays known.
+    else if (hot.idempotent.get(idem.key) === known) hot.idempotent.delete(idem.key);
     resolve();
   };
 }

@@ -11,6 +11,11 @@ export interface PresenceRow {
   readonly data: Presence;
 }
 
+interface Due {
+  readonly hot: HotRoom;
+  readonly row: PresenceRow;
+}
+
 const FIRST_MS = 1_000;
 const AGAIN_MS = 2_000;
 
@@ -22,7 +27,9 @@ export class PresenceWriter {
   constructor(
     private readonly clock: Clock,
     private readonly rooms: ReadonlyMap<string, HotRoom>,
+    /** Writes rows of rooms that are in one database. */
     private readonly write: (rows: readonly PresenceRow[]) => Promise<void>,
+    private readonly shardOf: (room: string) => number,
   ) {}
 
   /** Notes that an agent's live data has changed. */
@@ -41,8 +48,7 @@ export class PresenceWriter {
     this.#cancel?.();
     this.#cancel = undefined;
     const now = this.clock.now();
-    const rows: PresenceRow[] = [];
-    const written: HotRoom[] = [];
+    const rows: Due[] = [];
     let isLeft = false;
     for (const hot of this.rooms.values()) {
       for (const agent of [...hot.dirtyPresence]) {
@@ -53,18 +59,21 @@ export class PresenceWriter {
         hot.dirtyPresence.delete(agent);
         const data = hot.presence.get(agent);
         if (!data) continue;
-        rows.push({ room: hot.room.uid, agent, data });
-        written.push(hot);
+        rows.push({ hot, row: { room: hot.room.uid, agent, data } });
       }
     }
     if (isLeft) this.arm(AGAIN_MS);
-    if (rows.length === 0) return;
+    const byShard = Map.groupBy(rows, ({ row }) => this.shardOf(row.room));
+    await Promise.all([...byShard.values()].map((some) => this.store(some)));
+  }
+
+  private async store(rows: readonly Due[]): Promise<void> {
     try {
-      await this.write(rows);
+      await this.write(rows.map(({ row }) => row));
     } catch (error) {
       if (!(error instanceof SyncError)) throw error;
       // The database is away: what was to be written stays to be written.
-      rows.forEach((row, i) => written[i]!.dirtyPresence.add(row.agent));
+      for (const { hot, row } of rows) hot.dirtyPresence.add(row.agent);
       this.arm(AGAIN_MS);
     }
   }

@@ -3,6 +3,7 @@ import { HOT_BYTES_MAX, HOT_ROOMS_MAX, IDEMPOTENCY_MS, ROOM_IDLE_MS } from "../l
 import { roomNotFound } from "../policy.ts";
 import type { Store } from "../store.ts";
 import type { HotRoom } from "./hot.ts";
+import type { EngineMeters } from "./meters.ts";
 import { hotFromRows } from "./rows.ts";
 import type { Clock } from "./types.ts";
 
@@ -17,6 +18,7 @@ export class Residency {
   constructor(
     private readonly store: Store,
     private readonly clock: Clock,
+    private readonly meters: EngineMeters,
     private readonly onAdmit: (hot: HotRoom) => void,
   ) {}
 
@@ -30,7 +32,7 @@ export class Residency {
   load(id: string): Promise<HotRoom> {
     let loading = this.#loading.get(id);
     if (!loading) {
-      loading = this.read(id).finally(() => this.#loading.delete(id));
+      loading = this.meters.load(() => this.read(id)).finally(() => this.#loading.delete(id));
       this.#loading.set(id, loading);
     }
     return loading;
@@ -41,6 +43,8 @@ export class Residency {
     if (!row) throw roomNotFound(id);
     const now = this.clock.now();
     const hot = hotFromRows(await this.store.loadRoom(row, now - IDEMPOTENCY_MS), now);
+    // News that came during the look were for rooms in memory.
+    hot.isUnsure = this.store.pulses[this.store.shardOf(row.uid)] !== undefined;
     this.admit(hot);
     return hot;
   }
@@ -84,8 +88,10 @@ export class Residency {
       .sort((a, b) => a.lastUsed - b.lastUsed);
     for (const hot of idle) {
       const isShort = this.byUid.size > HOT_ROOMS_MAX || bytes > HOT_BYTES_MAX;
-      if (!isShort && now - hot.lastUsed < ROOM_IDLE_MS) break;
+      const isIdle = now - hot.lastUsed >= ROOM_IDLE_MS;
+      if (!isShort && !isIdle) break;
       if (hot.dirtyPresence.size > 0) continue;
+      this.meters.evictions.of(isIdle ? "idle" : "memory").inc();
       bytes -= hot.room.valueBytes;
       this.release(hot);
     }

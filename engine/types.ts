@@ -74,6 +74,6 @@ export interface Outcome<T> {
 export interface Change {
   readonly records: readonly LogRecord[];
   readonly cells: ReadonlySet<string>;
-  /** The room has ended. */
-  readonly ended?: true;
+  /** The room has ended, or no longer stands in memory as its log does: it is loaded anew. */
+  readonly ended?: "deleted" | "outdated";
 }

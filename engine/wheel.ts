@@ -4,6 +4,9 @@ import type { Clock } from "./types.ts";
 import type { Millis } from "../types.ts";
 import type { HotRoom } from "./hot.ts";
 
+/** A clock that is set forward runs no timer earlier: it is looked at again after this at the latest. */
+const LOOK_MS = 5_000;
+
 interface Turn {
   readonly at: Millis;
   /** Weak: a room that has left memory is not held by what it had pending. */
@@ -44,7 +47,8 @@ export class Wheel {
     const next = this.#heap.peek();
     if (!next || this.#isStopped) return;
     this.#armedFor = next.at;
-    this.#cancel = this.clock.after(Math.max(0, next.at - this.clock.now()), () => this.turn());
+    const left = Math.min(next.at - this.clock.now(), LOOK_MS);
+    this.#cancel = this.clock.after(Math.max(0, left), () => this.turn());
   }
 
   private turn(): void {

@@ -1,5 +1,6 @@
 /** One HTTP request as the routes see it: parsed, authenticated, nothing of the framework. */
-import { act, type Acting, type Auth, isForwarded } from "../auth.ts";
+import { act, type Acting, type Auth } from "../auth.ts";
+import { isForwarded, type RequestFacts } from "../auth/origins.ts";
 import { heartbeat } from "../agents/presence.ts";
 import { parseJson } from "../canonical.ts";
 import type { Config } from "../config.ts";
@@ -8,6 +9,7 @@ import type { Engine } from "../engine.ts";
 import type { Moment } from "../engine/types.ts";
 import type { HotRoom } from "../engine/hot.ts";
 import { SyncError } from "../errors.ts";
+import { type Arrivals, notWhole } from "../input/arrivals.ts";
 import { BODY_BYTES_MAX } from "../limits.ts";
 import type { Memory } from "../memory.ts";
 import { authenticationRequired, type Elevate, type Principal, type Verb } from "../policy.ts";
@@ -30,6 +32,7 @@ export interface Deps {
   readonly standing: Standing;
   readonly keys: KeyRing;
   readonly elevate: Elevate;
+  readonly arrivals: Arrivals;
 }
 
 /** What a route answers; `seq` becomes `X-Sync-Seq`. */
@@ -85,19 +88,21 @@ export class Call {
 
   /** Who calls. */
   principal(): Promise<Principal> {
-    const header = (name: string): string | undefined =>
-      this.request.headers.get(name) ?? undefined;
-    return this.#principal ??= this.deps.auth.principal({
-      authorization: header("authorization"),
-      host: header("host") ?? this.url.host,
-      origin: header("origin"),
-      isForwarded: isForwarded(this.request.headers),
-    });
+    return this.#principal ??= this.deps.auth.principal(
+      new Facts(this),
+      this.isAboutRoom ? this.param("id") : undefined,
+    );
+  }
+
+  /** Is the request about one room, and no other? */
+  private get isAboutRoom(): boolean {
+    const { url } = this.request;
+    return url.startsWith("/rooms/", url.indexOf("/", url.indexOf("://") + 3));
   }
 
   /** The body as JSON; an empty one is `{}`. */
   async json(): Promise<Json> {
-    const text = await readText(this.request);
+    const text = await this.deps.arrivals.take(readText(this.request));
     return text.trim() === "" ? {} : parseJson(text);
   }
 
@@ -119,6 +124,31 @@ export class Call {
     } catch (error) {
       throw hideExistence(error, principal);
     }
+  }
+}
+
+/** What of a request says who calls and from where, read when it is asked for. */
+class Facts implements RequestFacts {
+  constructor(private readonly call: Call) {}
+
+  private header(name: string): string | undefined {
+    return this.call.request.headers.get(name) ?? undefined;
+  }
+
+  get authorization(): string | undefined {
+    return this.header("authorization");
+  }
+
+  get host(): string {
+    return this.header("host") ?? this.call.url.host;
+  }
+
+  get origin(): string | undefined {
+    return this.header("origin");
+  }
+
+  get isForwarded(): boolean {
+    return isForwarded(this.call.request.headers);
   }
 }
 
@@ -155,10 +185,6 @@ async function whole(request: Request): Promise<Uint8Array> {
   } catch {
     throw notWhole();
   }
-}
-
-function notWhole(): SyncError {
-  return new SyncError("invalid_json", "The body did not arrive whole.");
 }
 
 function joined(chunks: readonly Uint8Array[], bytes: number): Uint8Array {

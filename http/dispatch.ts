@@ -17,9 +17,18 @@ interface Pattern {
 
 const PREFIX = "/rooms/";
 
+interface Found {
+  readonly handle: Handle;
+  readonly params: Readonly<Record<string, string>>;
+}
+
+/** Requests that were found are found again at once, the newest this many. */
+const FOUND_MAX = 4_096;
+
 /** The routes below `/rooms/` by how many segments they have. */
 export class Dispatch {
   readonly #byLength = new Map<number, Pattern[]>();
+  readonly #found = new Map<string, Found>();
 
   /** Notes a route; of two that fit a path the first noted wins. */
   add(method: string, path: string, handle: Handle): void {
@@ -35,11 +44,24 @@ export class Dispatch {
     const { url, method } = request;
     const from = url.indexOf("/", url.indexOf("//") + 2), query = url.indexOf("?", from);
     const path = query < 0 ? url.slice(from) : url.slice(from, query);
-    if (!path.startsWith(PREFIX) || /[%#]/.test(path)) return undefined;
+    if (!path.startsWith(PREFIX)) return undefined;
+    const name = `${method} ${path}`;
+    let found = this.#found.get(name);
+    if (!found) {
+      found = this.find(method, path);
+      if (!found) return undefined;
+      if (this.#found.size >= FOUND_MAX) this.#found.clear();
+      this.#found.set(name, found);
+    }
+    return found.handle(request, found.params);
+  }
+
+  private find(method: string, path: string): Found | undefined {
+    if (/[%#]/.test(path)) return undefined;
     const segments = path.split("/");
     const patterns = this.#byLength.get(segments.length);
     const found = patterns?.find((pattern) => pattern.method === method && fits(pattern, segments));
-    return found?.handle(request, paramsOf(found, segments));
+    return found && { handle: found.handle, params: paramsOf(found, segments) };
   }
 }
 

@@ -1,5 +1,6 @@
-/** The documents the service serves: the skill text and the reference, from a list made at start-up. */
+/** The documents the service serves: the skill text and the reference, from the list of what it ships. */
 import { SyncError } from "../errors.ts";
+import { DOCUMENTS } from "./shipped.ts";
 
 /** Documents by the name under which they are served. */
 export type Documents = ReadonlyMap<string, string>;
@@ -7,26 +8,13 @@ export type Documents = ReadonlyMap<string, string>;
 /** The origin that the documents name; whoever reads them here is shown this service's own. */
 const WRITTEN_ORIGIN = "http://localhost:8787";
 
-/** Reads `README.md` and every file of `reference/`, as they read at this origin. */
-export async function loadDocuments(base: URL, origin: string): Promise<Documents> {
-  const documents = new Map<string, string>();
-  const read = async (path: string): Promise<string> =>
-    (await readIfThere(new URL(path, base))).replaceAll(WRITTEN_ORIGIN, origin);
-  documents.set("SKILL.md", await read("README.md"));
-  for await (const entry of Deno.readDir(new URL("reference/", base))) {
-    if (!entry.isFile || !entry.name.endsWith(".md")) continue;
-    documents.set(entry.name, await read(`reference/${entry.name}`));
-  }
-  return documents;
-}
-
-async function readIfThere(url: URL): Promise<string> {
-  try {
-    return await Deno.readTextFile(url);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return "";
-    throw error;
-  }
+/** The skill text and every file of `reference/`, as they read at this origin. */
+export function loadDocuments(origin: string): Documents {
+  return new Map(
+    Object.entries(DOCUMENTS).map((
+      [name, text],
+    ) => [name, text.replaceAll(WRITTEN_ORIGIN, origin)]),
+  );
 }
 
 /** A document as plain Markdown. Throws `not_found`. */

@@ -8,6 +8,7 @@ import { elevationLink } from "../oauth/elevation.ts";
 import { identityRoutes } from "../oauth/routes.ts";
 import { loadServerKey } from "../oauth/signed.ts";
 import type { RoomsPort, UserRef } from "../oauth/deps.ts";
+import type { Counter, Family } from "../meters.ts";
 import { parseScope } from "../scopes.ts";
 import type { Elevate, Principal } from "../policy.ts";
 import { createRoom } from "../rooms.ts";
@@ -20,7 +21,7 @@ import {
   patchMember,
 } from "../members.ts";
 import type { Store } from "../store.ts";
-import { findRoles } from "../store/tokens.ts";
+import { findRoles } from "../store/members.ts";
 import type { Role } from "../types.ts";
 
 /** What mounting takes. */
@@ -31,11 +32,13 @@ export interface IdentityParts {
   readonly config: Config;
   readonly clock: Clock;
   readonly address: (request: Request) => string;
+  /** Counts what rate limits refuse. */
+  readonly rateLimited: Family<Counter>;
 }
 
 /** Mounts the doors; answers how a refusal makes its elevation link. */
 export async function mountIdentity(app: Hono, parts: IdentityParts): Promise<Elevate> {
-  const { store, auth, config, clock, address } = parts;
+  const { store, auth, config, clock, address, rateLimited } = parts;
   const serverKey = await loadServerKey(store);
   const deps = {
     store,
@@ -51,6 +54,7 @@ export async function mountIdentity(app: Hono, parts: IdentityParts): Promise<El
       }),
     forget: () => auth.forget(),
     address,
+    rateLimited,
     rooms: roomsPort(parts),
   };
   app.route("/", identityRoutes(deps));

@@ -2,6 +2,7 @@
 import { sha256 } from "../canonical.ts";
 import type { Config } from "../config.ts";
 import type { Clock } from "../engine/types.ts";
+import type { Counter, Family } from "../meters.ts";
 import { RateLimiter } from "../rates.ts";
 import type { Route } from "./routes.ts";
 
@@ -14,9 +15,16 @@ export class Limits {
     config: Config,
     private readonly clock: Clock,
     private readonly address: (request: Request) => string,
+    refused: Family<Counter>,
   ) {
-    this.#perAddress = new RateLimiter(config.rateLimitIp);
-    this.#perToken = new RateLimiter(config.rateLimitToken);
+    const { rateLimitIp, rateLimitToken } = config;
+    this.#perAddress = new RateLimiter(
+      rateLimitIp,
+      undefined,
+      undefined,
+      refused.of("address"),
+    );
+    this.#perToken = new RateLimiter(rateLimitToken, undefined, undefined, refused.of("token"));
   }
 
   /** Counts a request. Throws `rate_limited`. */

@@ -126,13 +126,13 @@ export async function exportLog(call: Call): Promise<Reply> {
 const EXPORT_PIECE = 65_536;
 
 async function importOne(call: Call): Promise<Reply> {
-  const { engine, auth } = call.deps;
+  const { engine, auth, arrivals } = call.deps;
   const [id] = call.query("id");
   const body = await importRoom({
     engine,
     principal: await call.principal(),
     id,
-    body: call.request.body ?? emptyBody(),
+    body: call.request.body ? arrivals.each(call.request.body) : emptyBody(),
     forget: () => auth.forget(),
   });
   return { status: 201, body };

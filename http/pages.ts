@@ -14,6 +14,7 @@ import { dashboardPage, noticePage } from "./pages/notices.tsx";
 import { overviewPage } from "./pages/overview.tsx";
 import type { Documents } from "./documents.ts";
 import type { LogLine } from "./log-lines.ts";
+import { PICTURES } from "./shipped.ts";
 
 /** What the pages are made of. */
 export interface PageDeps {
@@ -30,14 +31,11 @@ export interface ErrorPages {
   broken(request: Request, requestId: string): Response | undefined;
 }
 
-const PICTURES = new URL("../reference/pictures/", import.meta.url);
-
 /** Mounts the pages. */
-export async function mountPages(app: Hono, deps: PageDeps): Promise<ErrorPages> {
+export function mountPages(app: Hono, deps: PageDeps): ErrorPages {
   const frontend = new Frontend();
   let index: readonly Doc[] | undefined;
   const docs = (): readonly Doc[] => index ??= indexDocuments(deps.documents);
-  const pictures = await readPictures();
   const visitor = visitorOf(deps.config);
   app.get("/", async (c) => {
     const room = c.req.query("room");
@@ -46,7 +44,7 @@ export async function mountPages(app: Hono, deps: PageDeps): Promise<ErrorPages>
     }
     if (!wantsHtml(c.req.raw)) return deps.skill();
     const script = await scriptPath(frontend, "landing.js", deps.log);
-    const picture = pictures.has(`${PICTURE_PREFIX}dashboard.png`)
+    const picture = PICTURE_FILES.has(`${PICTURE_PREFIX}dashboard.png`)
       ? `${PICTURE_PREFIX}dashboard.png`
       : undefined;
     return landingPage(deps.config.origin, visitor(c.req.raw), script, picture);
@@ -56,7 +54,7 @@ export async function mountPages(app: Hono, deps: PageDeps): Promise<ErrorPages>
   app.post("/theme", chooseTheme);
   app.get("/static/app/*", async (c) => {
     const path = new URL(c.req.url).pathname;
-    const file = STYLES.served.get(path) ?? pictures.get(path) ??
+    const file = STYLES.served.get(path) ?? PICTURE_FILES.get(path) ??
       (await frontend.scripts()).files.get(path);
     return file ? serveFile(file, path.startsWith(PICTURE_PREFIX)) : c.notFound();
   });
@@ -176,19 +174,10 @@ function brokenPage(visitor: Visitor, requestId: string): Response {
   ]);
 }
 
-/** The pictures, from a list made once. */
-async function readPictures(): Promise<ReadonlyMap<string, StaticFile>> {
-  const pictures = new Map<string, StaticFile>();
-  try {
-    for await (const { name, isFile } of Deno.readDir(PICTURES)) {
-      if (!isFile || !/^[a-z0-9-]+\.png$/.test(name)) continue;
-      pictures.set(PICTURE_PREFIX + name, {
-        type: "image/png",
-        body: await Deno.readFile(new URL(name, PICTURES)),
-      });
-    }
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-  return pictures;
-}
+/** The pictures by their addresses. */
+const PICTURE_FILES: ReadonlyMap<string, StaticFile> = new Map(
+  Object.entries(PICTURES).map(([name, body]) => [
+    PICTURE_PREFIX + name,
+    { type: "image/png", body },
+  ]),
+);

@@ -4,6 +4,8 @@ import type { Json, JsonObject } from "../types.ts";
 import { replyText } from "../context/text.ts";
 import type { Reply } from "./call.ts";
 
+/** The release, as metrics and MCP name it. */
+export const RELEASE = "9.0.0";
 /** The version that `X-Sync-Version` names. */
 export const SYNC_VERSION = "v9";
 

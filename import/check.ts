@@ -36,6 +36,8 @@ export interface Checked {
 
 /** Who hears of what was checked, while it is checked. */
 export interface CheckEvents {
+  /** The header is read; called before anything else, with the room's name. */
+  readonly onHeader?: (room: string) => Promise<void>;
   /** The base is whole; called before the first record, with its entries. */
   readonly onBase?: (base: Base, placed: readonly Placed[]) => Promise<void>;
   /** Whole records in order, some at a time. */
@@ -85,8 +87,10 @@ class Check {
   async take(line: string): Promise<void> {
     const json = this.parse(line);
     if (this.#head) throw this.fault("there is more after the signed head");
-    if (!this.#header) this.takeHeader(json);
-    else if (json["head"] !== undefined) await this.takeHead(json);
+    if (!this.#header) {
+      this.takeHeader(json);
+      await this.events.onHeader?.(String(json["room"]));
+    } else if (json["head"] !== undefined) await this.takeHead(json);
     else if (json["entry"] !== undefined) this.takeEntry(json);
     else await this.takeRecord(json);
     if (!this.#head) this.#digest.update(`${line}\n`);

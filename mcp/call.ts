@@ -6,6 +6,7 @@ import type { Config } from "../config.ts";
 import type { Clock, Moment } from "../engine/types.ts";
 import type { Engine } from "../engine.ts";
 import type { HotRoom } from "../engine/hot.ts";
+import type { Arrivals } from "../input/arrivals.ts";
 import type { Elevate, Principal, Verb } from "../policy.ts";
 import type { KeyRing } from "../registry/proof.ts";
 import type { Standing } from "../standing.ts";
@@ -22,6 +23,7 @@ export interface McpDeps {
   readonly auth: Auth;
   readonly waits: Waits;
   readonly elevate: Elevate;
+  readonly arrivals: Arrivals;
   readonly standing: Standing;
   readonly keys: KeyRing;
   readonly clock: Clock;

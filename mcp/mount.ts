@@ -7,9 +7,9 @@ import {
   type McpHttpHandler,
   type McpServer,
 } from "@modelcontextprotocol/server";
-import type { Hono } from "hono";
-import { isForwarded } from "../auth.ts";
+import { isForwarded } from "../auth/origins.ts";
 import { SyncError } from "../errors.ts";
+import type { ToolMeters } from "../http/metrics/tools.ts";
 import { BODY_BYTES_MAX } from "../limits.ts";
 import { accessTo, authenticationRequired, mustReach, type Principal, VERBS } from "../policy.ts";
 import { mustMayCreate } from "../rooms.ts";
@@ -37,11 +37,14 @@ export interface McpParts {
   /** Notes a bug; answers the id it was noted under. */
   readonly noteBug: (error: unknown, where: string) => string;
   readonly newRequestId: () => string;
+  readonly meters: ToolMeters;
   readonly extend?: McpExtension | undefined;
 }
 
 /** The open door. */
 export interface McpDoor {
+  /** Answers a request. */
+  answer(request: Request): Promise<Response>;
   /** Streams and sessions open. */
   readonly open: () => { readonly sessions: number; readonly followers: number };
   close(): Promise<void>;
@@ -49,8 +52,8 @@ export interface McpDoor {
 
 const METHODS = ["POST", "GET", "DELETE"];
 
-/** Puts the door on the app. */
-export function mountMcp(app: Hono, parts: McpParts): McpDoor {
+/** Opens the door. */
+export function openMcp(parts: McpParts): McpDoor {
   const { deps } = parts;
   const followers = new Followers(deps.engine, deps.auth, deps.clock);
   const make = (only?: string): McpServer => makeServer({ ...parts, bus: followers }, only);
@@ -63,12 +66,12 @@ export function mountMcp(app: Hono, parts: McpParts): McpDoor {
     });
   const handlers = { short: serving("auto"), long: serving("sse") };
   const door = new Door(parts, handlers, sessions, followers);
-  app.all("/mcp", async (c, next) => {
-    if (c.req.method === "OPTIONS") return await next();
-    return withCommonHeaders(await door.answer(c.req.raw), c.req.raw, parts.newRequestId());
-  });
+  const open = () => ({ sessions: sessions.size, followers: followers.size });
+  parts.meters.open = open;
   return {
-    open: () => ({ sessions: sessions.size, followers: followers.size }),
+    answer: async (request) =>
+      withCommonHeaders(await door.answer(request), request, parts.newRequestId()),
+    open,
     close: async () => {
       sessions.close();
       await Promise.all([handlers.short.close(), handlers.long.close()]);
@@ -122,6 +125,7 @@ class Door {
           data: { request_id: id },
         });
       }
+      this.parts.meters.refused(error.code);
       return error.status === 401 ? unauthorized(config, error) : refusedAtDoor(error);
     }
   }
@@ -148,7 +152,7 @@ class Door {
     if (!isJsonContentType(request.headers.get("content-type"))) {
       return rpcError(415, RPC.refused, "The Content-Type must be application/json.");
     }
-    const body = await readMessage(request);
+    const body = await this.parts.deps.arrivals.take(readMessage(request));
     const fault = faultOf(body);
     if (fault !== undefined) {
       return rpcError(400, RPC.invalidRequest, `Invalid request: ${fault}`, { id: idOf(body) });

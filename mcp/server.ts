@@ -7,15 +7,16 @@ import {
   type ServerEventBus,
   type StandardSchemaWithJSON,
 } from "@modelcontextprotocol/server";
+import { RELEASE } from "../http/render.ts";
 import type { Principal } from "../policy.ts";
 import type { JsonObject } from "../types.ts";
 import { type McpDeps, type Progress, type Tool, ToolCall } from "./call.ts";
 import { registerPrompts } from "./prompts.ts";
 import { registerResources } from "./resources.ts";
 import { listed } from "./schema.ts";
-import { type NoteBug, runTool, TOOLS } from "./tools.ts";
+import { runTool, TOOLS, type ToolWatch } from "./tools.ts";
 
-const INFO = { name: "sync", title: "sync: rooms for agents", version: "9.0.0" } as const;
+const INFO = { name: "sync", title: "sync: rooms for agents", version: RELEASE } as const;
 
 const INSTRUCTIONS =
   "sync lets several agents work in one room: shared state, actions that are its vocabulary, views, messages, waits. " +
@@ -23,9 +24,8 @@ const INSTRUCTIONS =
   "Errors name the field, a hint and often a help key for sync_help.";
 
 /** What a server is made of. */
-export interface ServerParts {
+export interface ServerParts extends ToolWatch {
   readonly deps: McpDeps;
-  readonly noteBug: NoteBug;
   readonly bus: ServerEventBus;
   readonly extend?: McpExtension | undefined;
 }
@@ -58,7 +58,7 @@ function principalOf(ctx: ServerContext): Principal {
  * tool call has that tool alone.
  */
 export function makeServer(
-  { deps, noteBug, bus, extend }: ServerParts,
+  { deps, noteBug, meters, bus, extend }: ServerParts,
   only: string | undefined,
 ): McpServer {
   const server = new McpServer(INFO, {
@@ -84,7 +84,7 @@ export function makeServer(
     server.registerTool(
       tool.name,
       { title, description, annotations, inputSchema: input, outputSchema: output },
-      (args, ctx) => runTool(tool, callOf(ctx), args, noteBug),
+      (args, ctx) => runTool(tool, callOf(ctx), args, { noteBug, meters }),
     );
   }
   if (only === undefined) {

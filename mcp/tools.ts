@@ -1,7 +1,9 @@
 /** Every tool, in the order in which an agent meets them, and how one is run. */
 import type { CallToolResult } from "@modelcontextprotocol/server";
 import { SyncError } from "../errors.ts";
+import type { ToolMeters } from "../http/metrics/tools.ts";
 import { parseBody } from "../input.ts";
+import { traced } from "../tracing.ts";
 import type { Json, JsonObject } from "../types.ts";
 import type { Tool, ToolCall } from "./call.ts";
 import { ACTING_TOOLS } from "./tools/acting.ts";
@@ -22,18 +24,33 @@ export const TOOLS: readonly Tool[] = [
 /** Tells of something that is no refusal but a bug; answers the id it was noted under. */
 export type NoteBug = (error: unknown, tool: string) => string;
 
+/** Who hears of tool calls. */
+export interface ToolWatch {
+  readonly noteBug: NoteBug;
+  readonly meters: ToolMeters;
+}
+
 /** Runs a tool: its reply as structure and as text; refusals are results, too. */
 export async function runTool(
   tool: Tool,
   call: ToolCall,
   args: unknown,
-  noteBug: NoteBug,
+  { noteBug, meters }: ToolWatch,
 ): Promise<CallToolResult> {
+  const end = meters.begin(tool.name);
   try {
     const checked = parseBody(tool.input, (args ?? {}) as Json, { example: { room: "my-room" } });
-    const reply = await tool.run(call, checked as JsonObject);
+    const attributes = { "mcp.method.name": "tools/call", "gen_ai.tool.name": tool.name };
+    const reply = await traced(
+      `tools/call ${tool.name}`,
+      { attributes },
+      () => tool.run(call, checked as JsonObject),
+    );
+    end("ok");
     return { content: [textOf(reply)], structuredContent: reply };
   } catch (error) {
+    end(error instanceof SyncError ? "refused" : "bug");
+    if (error instanceof SyncError) meters.refused(error.code);
     return { content: [textOf(refusal(error, tool.name, noteBug))], isError: true };
   }
 }

@@ -1,6 +1,7 @@
 /** What every identity route has at hand: the dependencies, and the rate limits of its doors. */
 import type { Context } from "hono";
 import type { Config } from "../config.ts";
+import { type Counter, counters, type Family } from "../meters.ts";
 import { addressKey, RateLimiter } from "../rates.ts";
 import type { IdentityDeps } from "./deps.ts";
 
@@ -16,11 +17,18 @@ export interface Doors extends IdentityDeps {
 export class DoorLimits {
   private readonly addresses: RateLimiter;
   private readonly sessions: RateLimiter;
-  private readonly guesses = new RateLimiter(GUESSES_PER_MINUTE);
+  private readonly guesses: RateLimiter;
 
-  constructor(config: Pick<Config, "rateLimitIp" | "rateLimitToken">) {
-    this.addresses = new RateLimiter(config.rateLimitIp);
-    this.sessions = new RateLimiter(config.rateLimitToken);
+  /** `refused` counts refusals, by limit. */
+  constructor(
+    config: Pick<Config, "rateLimitIp" | "rateLimitToken">,
+    refused: Family<Counter> = counters("limit"),
+  ) {
+    const limiter = (perMinute: number, limit: string): RateLimiter =>
+      new RateLimiter(perMinute, undefined, undefined, refused.of(limit));
+    this.addresses = limiter(config.rateLimitIp, "address");
+    this.sessions = limiter(config.rateLimitToken, "session");
+    this.guesses = limiter(GUESSES_PER_MINUTE, "guess");
   }
 
   /** One request at a door that takes no token. Throws `429 rate_limited`. */

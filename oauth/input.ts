@@ -6,6 +6,7 @@ import { Buffer } from "node:buffer";
 import type { z } from "zod";
 import { parseJson } from "../canonical.ts";
 import { invalid, SyncError } from "../errors.ts";
+import { notWhole } from "../input/arrivals.ts";
 
 /** Bytes of a request body at these doors: the largest is a passkey's attestation. */
 export const IDENTITY_BODY_BYTES_MAX = 65_536;
@@ -76,10 +77,14 @@ async function readText(request: Request): Promise<string> {
   if (declared > IDENTITY_BODY_BYTES_MAX) throw tooLarge();
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  for await (const chunk of request.body ?? []) {
-    bytes += chunk.byteLength;
-    if (bytes > IDENTITY_BODY_BYTES_MAX) throw tooLarge();
-    chunks.push(chunk);
+  try {
+    for await (const chunk of request.body ?? []) {
+      bytes += chunk.byteLength;
+      if (bytes > IDENTITY_BODY_BYTES_MAX) throw tooLarge();
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    throw error instanceof SyncError ? error : notWhole();
   }
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(chunks));

@@ -17,7 +17,7 @@ import {
   upgradeSession,
   usePasskey,
 } from "../store/identity.ts";
-import { findUser, findUsername } from "../store/tokens.ts";
+import { findUser, findUsername } from "../store/members.ts";
 import { hashSecret } from "../tokens.ts";
 import { describePasskey } from "./account.ts";
 import { note } from "./audit.ts";

@@ -2,8 +2,15 @@
 import type { Context } from "hono";
 import { covers, parseScope } from "../scopes.ts";
 import { findClient } from "../store/oauth.ts";
-import { findSecret, findUsername } from "../store/tokens.ts";
-import { findLivingLineage, type GrantRow, hashSecret, revokeTree } from "../tokens.ts";
+import { findUsername } from "../store/members.ts";
+import { findSecret } from "../store/tokens.ts";
+import {
+  findLivingLineage,
+  type GrantRow,
+  hashSecret,
+  kindOfSecret,
+  revokeTree,
+} from "../tokens.ts";
 import { note } from "./audit.ts";
 import { type ClientProof, clientProof, mustBeClient, mustProve } from "./clients.ts";
 import type { Doors } from "./doors.ts";
@@ -18,7 +25,7 @@ export async function postRevoke(c: Context, deps: Doors): Promise<Response> {
   if (!token) throw new OAuthError("invalid_request", "token is missing.");
   const proof = clientProof(c.req.raw, form);
   if (proof) await mustKnow(deps, proof);
-  const found = await findSecret(deps.store, hashSecret(token));
+  const found = await findSecret(deps.store, hashSecret(token), kindOfSecret(token));
   // A token that opens nothing is no error here; one of another kind is not revoked by this door.
   if (found && found.grant.kind === "tok") {
     if (found.grant.client !== null) await mustBeClient(deps, found.grant.client, proof);
@@ -86,7 +93,7 @@ async function describe(
   maySee: MaySee,
 ): Promise<Record<string, unknown>> {
   const now = deps.now();
-  const found = await findSecret(deps.store, hashSecret(token));
+  const found = await findSecret(deps.store, hashSecret(token), kindOfSecret(token));
   const isOver = !found || found.usedAt !== null ||
     (found.secret.expiresAt !== null && found.secret.expiresAt <= now);
   const lineage = isOver ? undefined : await findLivingLineage(deps.store, found.grant.id, now);

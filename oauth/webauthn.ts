@@ -4,16 +4,13 @@
  * and a new credential's id are checked here. Its error texts hold the challenge, so they are never shown.
  */
 import { Buffer } from "node:buffer";
-import {
-  generateAuthenticationOptions,
-  generateRegistrationOptions,
-  verifyAuthenticationResponse,
-  verifyRegistrationResponse,
-} from "@simplewebauthn/server";
 import { z } from "zod";
 import { sha256 } from "../canonical.ts";
 import { SyncError } from "../errors.ts";
 import type { PasskeyRow } from "../store/identity.ts";
+
+/** The library, loaded when somebody first uses a passkey: a service without people never holds it. */
+const library = () => import("@simplewebauthn/server");
 
 /** Signature algorithms: EdDSA, ES256, RS256, whatever the runtime knows besides. */
 export const ALGORITHMS = [-8, -7, -257];
@@ -55,12 +52,13 @@ export function relyingParty(origin: string): { id: string; origin: string } {
 }
 
 /** What a registration asks for; `user.id` is drawn here, never taken from a client. */
-export function registrationOptions(
+export async function registrationOptions(
   origin: string,
   user: { readonly id: string; readonly username: string },
   known: readonly PasskeyRow[],
 ) {
-  return generateRegistrationOptions({
+  const { generateRegistrationOptions } = await library();
+  return await generateRegistrationOptions({
     rpName: "sync",
     rpID: relyingParty(origin).id,
     userName: user.username,
@@ -74,8 +72,9 @@ export function registrationOptions(
 }
 
 /** What a login asks for: any passkey of this service, so that it tells nothing about users. */
-export function loginOptions(origin: string) {
-  return generateAuthenticationOptions({
+export async function loginOptions(origin: string) {
+  const { generateAuthenticationOptions } = await library();
+  return await generateAuthenticationOptions({
     rpID: relyingParty(origin).id,
     timeout: CEREMONY_MS,
     userVerification: "required",
@@ -98,6 +97,7 @@ export async function verifyRegistration(
 ): Promise<NewCredential> {
   mustBeOwnFrame(response.response.clientDataJSON);
   const party = relyingParty(origin);
+  const { verifyRegistrationResponse } = await library();
   const result = await attempt(() =>
     verifyRegistrationResponse({
       response: {
@@ -139,6 +139,7 @@ export async function verifyLogin(
   if (!isHandleOf(handle, passkey.user, namedUser)) throw notVerified();
   const party = relyingParty(origin);
   const { userHandle: _, ...inner } = response.response;
+  const { verifyAuthenticationResponse } = await library();
   const result = await attempt(() =>
     verifyAuthenticationResponse({
       response: { ...response, response: inner, clientExtensionResults: {} },

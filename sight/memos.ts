@@ -37,6 +37,20 @@ export function scopeCell(scope: string): string {
   return `${scope}\u0000`;
 }
 
+/** What has changed when these cells have: their scopes, too, and after a record the head. */
+function cellsAround(
+  touched: Iterable<string>,
+  isRecord: boolean,
+  cells: Set<string>,
+): Set<string> {
+  for (const cell of touched) {
+    cells.add(cell);
+    const at = cell.indexOf("\u0000");
+    if (at >= 0) cells.add(cell.slice(0, at + 1));
+  }
+  return isRecord ? cells.add("head").add("scopes") : cells;
+}
+
 /** The memos of one room, and who depends on which cell. */
 export class Memos {
   readonly #memos = new Map<string, Memo<unknown>>();
@@ -90,18 +104,14 @@ export class Memos {
    */
   invalidate(touched: Iterable<string>, isRecord = true): Set<string> {
     const affected = new Set<string>();
+    if (this.#dependents.size === 0) return cellsAround(touched, isRecord, affected);
     const queue: string[] = [];
     const add = (cell: string): void => {
       if (affected.has(cell)) return;
       affected.add(cell);
       queue.push(cell);
     };
-    for (const cell of touched) {
-      add(cell);
-      const at = cell.indexOf("\u0000");
-      if (at >= 0) add(cell.slice(0, at + 1));
-    }
-    if (isRecord) { for (const cell of ["head", "scopes"]) add(cell); }
+    for (const cell of cellsAround(touched, isRecord, new Set())) add(cell);
     for (let cell = queue.pop(); cell !== undefined; cell = queue.pop()) {
       for (const key of [...this.#dependents.get(cell) ?? []]) {
         this.drop(key);

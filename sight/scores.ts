@@ -63,15 +63,14 @@ export class Scorer {
   #weights: Weights | undefined;
   #dependencies: readonly Dependencies[] | undefined;
   #contests: Map<string, boolean> | undefined;
-  readonly #seen: number;
 
   constructor(
     private readonly live: LiveRoom,
     private readonly reader: string,
     private readonly now: Millis,
-  ) {
-    this.#seen = live.presence.get(reader)?.seen ?? 0;
-  }
+    /** The newest record that the reader has seen. */
+    private readonly seen: number,
+  ) {}
 
   /** The room's weights. */
   get weights(): Weights {
@@ -97,7 +96,7 @@ export class Scorer {
       authorship: entry.writer === this.reader ? 1 : 0,
       directed: scope === "_messages" ? this.directed(entry) : 0,
       contest: this.contest(scope, key),
-      delta: entry.touched > this.#seen ? 1 : 0,
+      delta: entry.touched > this.seen ? 1 : 0,
     };
   }
 

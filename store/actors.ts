@@ -201,28 +201,32 @@ export async function recordsOfActor(
   after: { readonly ts: Millis; readonly room: string; readonly seq: number },
   limit: number,
 ): Promise<{ room: string; ts: Millis; record: LogRecord }[]> {
-  const rows = await store.db.all(
-    `SELECT room, ts, ${LOG_COLUMNS} FROM log
-      WHERE actor = :actor ${indexed(actor)} AND room IN (SELECT value FROM json_each(:rooms))
-        AND (ts, room, seq) > (:ts, :room, :seq)
-      ORDER BY ts, room, seq LIMIT :limit`,
-    { actor, rooms: JSON.stringify(rooms), ...after, limit },
+  const rows = await store.everywhere((db) =>
+    db.all(
+      `SELECT room, ts, ${LOG_COLUMNS} FROM log
+        WHERE actor = :actor ${indexed(actor)} AND room IN (SELECT value FROM json_each(:rooms))
+          AND (ts, room, seq) > (:ts, :room, :seq)
+        ORDER BY ts, room, seq LIMIT :limit`,
+      { actor, rooms: JSON.stringify(rooms), ...after, limit },
+    )
   );
-  return rows.map((row) => ({
+  const found = rows.map((row) => ({
     room: String(row["room"]),
     ts: Number(row["ts"]),
     record: logRecord(row),
   }));
+  const order = (a: typeof found[number], b: typeof found[number]): number =>
+    a.ts - b.ts || (a.room === b.room ? a.record.seq - b.record.seq : a.room < b.room ? -1 : 1);
+  return found.sort(order).slice(0, limit);
 }
 
 /** When an actor that belongs to no room was last heard of in any log. */
 export async function lastSeen(store: Store, actor: string): Promise<Millis | undefined> {
-  const rows = await store.db.all(
-    `SELECT max(ts) AS ts FROM log WHERE actor = :actor ${indexed(actor)}`,
-    { actor },
+  const rows = await store.everywhere((db) =>
+    db.all(`SELECT max(ts) AS ts FROM log WHERE actor = :actor ${indexed(actor)}`, { actor })
   );
-  const ts = rows[0]?.["ts"];
-  return ts === null || ts === undefined ? undefined : Number(ts);
+  const seen = rows.flatMap(({ ts }) => typeof ts === "number" ? [ts] : []);
+  return seen.length === 0 ? undefined : Math.max(...seen);
 }
 
 /** One record of a room. */
@@ -231,7 +235,7 @@ export async function findRecord(
   room: string,
   seq: number,
 ): Promise<LogRecord | undefined> {
-  const rows = await store.db.all(
+  const rows = await store.of(room).all(
     `SELECT ${LOG_COLUMNS} FROM log WHERE room = :room AND seq = :seq`,
     { room, seq },
   );

@@ -5,6 +5,11 @@
  */
 import type { Client, InArgs, InStatement, Row } from "@libsql/client";
 import { SyncError } from "../errors.ts";
+import { DB_CALL_MS_MAX } from "../limits.ts";
+import { counters } from "../meters.ts";
+import { tracedCall } from "../tracing.ts";
+import { type Connection, openFile } from "./file.ts";
+import { troubleOf, TROUBLES } from "./troubles.ts";
 
 /** A statement with named or positional parameters. */
 export interface Statement {
@@ -16,8 +21,7 @@ export interface Statement {
 export type { Row };
 
 const PRAGMAS = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=OFF;";
-const BUSY_RETRIES = 40;
-const BUSY_PAUSE_MS = 25;
+const BUSY_PAUSE_MS = 20;
 
 /** How a database is opened. */
 export interface DbOptions {
@@ -30,7 +34,11 @@ export interface DbOptions {
 
 /** The connection. `isShared` says that other processes may write to the same database. */
 export class Db {
-  private constructor(private readonly client: Client, readonly isShared: boolean) {}
+  #isClosed = false;
+  /** What went wrong, by kind; a busy database is asked again before anybody hears of it. */
+  readonly troubles = counters("kind").with(...TROUBLES);
+
+  private constructor(private readonly client: Connection, readonly isShared: boolean) {}
 
   /** Opens the database and sets its pragmas when it is a local file. */
   static async open(options: DbOptions): Promise<Db> {
@@ -38,7 +46,7 @@ export class Db {
     const isFile = options.url.startsWith("file:") || options.url === ":memory:";
     const client = isFile ? await openFile(options.url) : await openRemote(options);
     const db = new Db(client, !isFile);
-    await db.applyPragmas();
+    await db.retrying(() => db.applyPragmas());
     return db;
   }
 
@@ -70,33 +78,79 @@ export class Db {
 
   /** Closes the connection. */
   close(): void {
+    this.#isClosed = true;
     this.client.close();
   }
 
   private async retrying<T>(run: () => Promise<T>): Promise<T> {
-    for (let attempt = 0;; attempt++) {
+    const until = performance.now() + DB_CALL_MS_MAX;
+    for (;;) {
       try {
-        return await run();
+        return await this.answered(run, until - performance.now());
       } catch (error) {
-        if (!isBusy(error)) throw asUnavailable(error);
-        await this.client.reconnect();
-        await this.applyPragmas();
-        if (attempt >= BUSY_RETRIES) throw storeBusy();
-        await new Promise((resolve) => setTimeout(resolve, BUSY_PAUSE_MS));
+        this.troubles.of(troubleOf(error)).inc();
+        if (!isBusy(error) || this.#isClosed) throw asUnavailable(error);
       }
+      await this.renew();
+      if (performance.now() >= until) throw storeBusy();
+      await new Promise((resolve) => setTimeout(resolve, BUSY_PAUSE_MS));
     }
   }
-}
 
-async function openFile(url: string): Promise<Client> {
-  const { createClient } = await import("@libsql/client");
-  return createClient({ url, concurrency: 1, timeout: 250 });
+  /** Over a network nobody waits for ever: what is not answered in time is given up. */
+  private async answered<T>(run: () => Promise<T>, ms: number): Promise<T> {
+    if (!this.isShared) return await run();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => reject(new Error(`no answer in ${DB_CALL_MS_MAX} ms`)), ms);
+    });
+    try {
+      return await Promise.race([run(), late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** A file's connection anew; a server's has no statement left active, and others are using it. */
+  private async renew(): Promise<void> {
+    if (this.client.protocol !== "file") return;
+    try {
+      await this.client.reconnect();
+      await this.applyPragmas();
+    } catch (error) {
+      if (!isBusy(error)) throw asUnavailable(error);
+    }
+  }
 }
 
 async function openRemote(options: DbOptions): Promise<Client> {
   const { createClient } = await import("@libsql/client/web");
   const token = options.authToken === undefined ? {} : { authToken: options.authToken };
-  return createClient({ url: options.url, ...token });
+  return createClient({ url: options.url, ...token, fetch: fetchInTime });
+}
+
+/**
+ * A request that is not sent twice: Deno's `fetch` repeats one on a new connection when a kept one
+ * breaks, also a batch that was carried out. A body that can be read only once it lets be.
+ */
+function sentOnce(request: Request): Request {
+  if (request.body === null) return request;
+  return new Request(request, { body: request.body.pipeThrough(new TransformStream()) });
+}
+
+/** Fetches the whole answer, or gives up and frees the connection. */
+async function fetchInTime(request: Request): Promise<Response> {
+  const controller = new AbortController();
+  const timer = setTimeout(() => controller.abort(), DB_CALL_MS_MAX);
+  try {
+    return await tracedCall("database", async (headers) => {
+      for (const [name, value] of Object.entries(headers)) request.headers.set(name, value);
+      const response = await fetch(sentOnce(request), { signal: controller.signal });
+      return new Response(await response.bytes(), response);
+    });
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function codeOf(error: unknown): string {
@@ -105,7 +159,10 @@ function codeOf(error: unknown): string {
 }
 
 function isBusy(error: unknown): boolean {
-  return codeOf(error).startsWith("SQLITE_BUSY") || codeOf(error) === "TRANSACTION_ACTIVE";
+  // A connection that another call has renewed meanwhile is "closed": nothing was written by it.
+  const code = codeOf(error);
+  return code.startsWith("SQLITE_BUSY") || code === "TRANSACTION_ACTIVE" ||
+    code === "CLIENT_CLOSED";
 }
 
 /** Was the batch refused for its content (so that a part of it may succeed alone)? */

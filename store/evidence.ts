@@ -32,6 +32,7 @@ export function insertObservation(o: {
       accept: o.isAccept ? 1 : 0,
       at: o.at,
     },
+    isHome: true,
   };
 }
 

@@ -7,7 +7,7 @@ import type { Store } from "../store.ts";
 import type { Millis } from "../types.ts";
 import type { Row } from "./db.ts";
 import { once } from "./security.ts";
-import { insertUser } from "./tokens.ts";
+import { insertUser } from "./members.ts";
 
 function text(value: unknown): string | null {
   return value === null || value === undefined ? null : String(value);

@@ -64,13 +64,29 @@ export interface LoadedRoom {
   readonly row: RoomRow;
   readonly entries: readonly EntryRow[];
   readonly presence: readonly { readonly agent: string; readonly data: Presence }[];
-  readonly idempotent: readonly { key: string; digest: string; seq: number; ts: Millis }[];
+  readonly idempotent: readonly IdempotentRow[];
 }
 
 /** A statement that ends in a WHERE clause and has named parameters. */
 export interface SideStatement {
   readonly sql: string;
   readonly args: Readonly<Record<string, string | number | null>>;
+  /** It is about what belongs to no room; then it can be run again without harm. */
+  readonly isHome?: true;
+}
+
+/** A request with an Idempotency-Key that became a record. */
+export interface IdempotentRow {
+  readonly key: string;
+  readonly digest: string;
+  readonly seq: number;
+  readonly ts: Millis;
+}
+
+/** What others have written to a room. */
+export interface News {
+  readonly records: readonly LogRecord[];
+  readonly idempotent: readonly IdempotentRow[];
 }
 
 /** Filters of the log. */

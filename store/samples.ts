@@ -1,5 +1,6 @@
 /** Samples of rendered views: written some at a time, the newest kept. */
 import type { Store } from "../store.ts";
+import type { Db } from "./db.ts";
 import type { Millis } from "../types.ts";
 
 /** One sample; `value` is JSON text. */
@@ -17,8 +18,16 @@ export async function insertSamples(
   rows: readonly SampleRow[],
   keep: number,
 ): Promise<void> {
+  await store.everywhere(async (db, shard) => {
+    const here = rows.filter(({ room }) => store.shardOf(room) === shard);
+    if (here.length > 0) await insertSamplesIn(db, here, keep);
+    return [];
+  });
+}
+
+async function insertSamplesIn(db: Db, rows: readonly SampleRow[], keep: number): Promise<void> {
   const views = new Map(rows.map(({ room, view }) => [`${room}\u0000${view}`, { room, view }]));
-  await store.run([
+  await db.batch([
     {
       sql: `INSERT INTO sample (room, view, seq, ts, value)
         SELECT j.value->>0, j.value->>1, j.value->>2, j.value->>3, j.value->>4
@@ -43,7 +52,7 @@ export async function listSamples(
   view: string,
   limit: number,
 ): Promise<{ samples: Pick<SampleRow, "seq" | "ts" | "value">[]; total: number }> {
-  const rows = await store.db.all(
+  const rows = await store.of(room).all(
     `SELECT seq, ts, value, count(*) OVER () AS total FROM sample
       WHERE room = :room AND view = :view ORDER BY seq DESC LIMIT :limit`,
     { room, view, limit },

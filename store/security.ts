@@ -102,16 +102,18 @@ export async function listMemberRooms(
   user: string,
   ids?: readonly string[],
 ): Promise<MemberRoom[]> {
-  const rows = await store.db.all(
-    `SELECT r.id, r.uid, coalesce(m.label, r.label) AS label, m.role,
+  const rows = await store.everywhere((db) =>
+    db.all(
+      `SELECT r.id, r.uid, coalesce(m.label, r.label) AS label, m.role,
         (SELECT json_group_array(json_array(e.key, e.value->>'owner')) FROM entry AS e
           WHERE e.room = r.uid AND e.scope = '_agents') AS agents
       FROM role AS m JOIN room AS r ON r.uid = m.room
       WHERE m.user = :user AND r.deleted_at IS NULL AND (:ids IS NULL OR r.id IN (SELECT value FROM json_each(:ids)))
       ORDER BY r.id`,
-    { user, ids: ids === undefined ? null : JSON.stringify(ids) },
+      { user, ids: ids === undefined ? null : JSON.stringify(ids) },
+    )
   );
-  return rows.map((row) => ({
+  const rooms = rows.map((row) => ({
     id: String(row["id"]),
     uid: String(row["uid"]),
     label: row["label"] === null ? null : String(row["label"]),
@@ -119,4 +121,5 @@ export async function listMemberRooms(
     agents: (JSON.parse(String(row["agents"])) as [string, string | null][])
       .map(([agent, owner]) => ({ id: agent, owner })),
   }));
+  return rooms.sort((a, b) => a.id < b.id ? -1 : 1);
 }

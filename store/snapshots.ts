@@ -2,7 +2,7 @@
  * Snapshots of rooms, samples of views and the purge of a log's beginning: all of it beside the
  * log. A `base` snapshot is where a log begins, a `cache` one only saves folding.
  */
-import { bodyOf } from "./statements.ts";
+import { bodyOf } from "./log-inserts.ts";
 import type { Store } from "../store.ts";
 import type { Row } from "./db.ts";
 import type { SideStatement } from "./rows.ts";
@@ -29,7 +29,7 @@ export async function saveSnapshot(
 ): Promise<void> {
   const { seq, kind, ts, hash } = snapshot;
   const at = { room, seq, kind };
-  await store.run([
+  await store.of(room).batch([
     {
       sql: "DELETE FROM snapshot_part WHERE room = :room AND seq = :seq AND kind = :kind",
       args: at,
@@ -37,14 +37,14 @@ export async function saveSnapshot(
   ]);
   let part = 0;
   for await (const body of parts) {
-    await store.run([{
+    await store.of(room).batch([{
       sql: `INSERT INTO snapshot_part (room, seq, kind, part, body)
         VALUES (:room, :seq, :kind, :part, :body)`,
       args: { ...at, part, body },
     }]);
     part++;
   }
-  await store.run([{
+  await store.of(room).batch([{
     sql: `INSERT INTO snapshot (room, seq, kind, ts, hash, parts)
       VALUES (:room, :seq, :kind, :ts, :hash, :parts) ON CONFLICT DO NOTHING`,
     args: { ...at, ts, hash, parts: part },
@@ -57,7 +57,7 @@ export async function findSnapshot(
   room: string,
   upTo: number,
 ): Promise<SnapshotRow | undefined> {
-  const rows = await store.db.all(
+  const rows = await store.of(room).all(
     `SELECT seq, kind, ts, hash, parts FROM snapshot
       WHERE room = :room AND seq <= :upTo ORDER BY seq DESC, kind LIMIT 1`,
     { room, upTo },
@@ -71,7 +71,7 @@ export async function findBaseSnapshot(
   room: string,
   seq: number,
 ): Promise<SnapshotRow | undefined> {
-  const rows = await store.db.all(
+  const rows = await store.of(room).all(
     `SELECT seq, kind, ts, hash, parts FROM snapshot
       WHERE room = :room AND seq = :seq AND kind = 'base'`,
     { room, seq },
@@ -96,18 +96,20 @@ export async function readSnapshotPart(
   { seq, kind }: Pick<SnapshotRow, "seq" | "kind">,
   part: number,
 ): Promise<Uint8Array | undefined> {
-  const rows = await store.db.all(
+  const rows = await store.of(room).all(
     `SELECT body FROM snapshot_part
       WHERE room = :room AND seq = :seq AND kind = :kind AND part = :part`,
     { room, seq, kind, part },
   );
-  const body = rows[0]?.["body"];
+  const body: unknown = rows[0]?.["body"];
+  // Bytes as the driver gives them: a file's as a view, a server's as a buffer.
+  if (body instanceof Uint8Array) return body;
   return body instanceof ArrayBuffer ? new Uint8Array(body) : undefined;
 }
 
 /** Notes that rows are about to be written for a room that does not exist yet. */
 export async function notePrepared(store: Store, room: string, at: Millis): Promise<void> {
-  await store.run([{
+  await store.of(room).batch([{
     sql: "INSERT INTO prepared (room, at) VALUES (:room, :at) ON CONFLICT DO NOTHING",
     args: { room, at },
   }]);
@@ -120,7 +122,7 @@ export function endPrepared(room: string): SideStatement {
 
 /** Removes what was prepared for a room that came to nothing. */
 export async function dropPrepared(store: Store, room: string): Promise<void> {
-  await store.run(
+  await store.of(room).batch(
     ["snapshot", "snapshot_part", "log", "log_key", "prepared"].map((table) => ({
       sql: `DELETE FROM ${table} WHERE room = :room
         AND NOT EXISTS (SELECT 1 FROM room AS r WHERE r.uid = :room)`,
@@ -131,7 +133,9 @@ export async function dropPrepared(store: Store, room: string): Promise<void> {
 
 /** Removes what was prepared before an instant and never came to its end, as after a crash. */
 export async function sweepPrepared(store: Store, before: Millis): Promise<void> {
-  const rows = await store.db.all("SELECT room FROM prepared WHERE at < :before", { before });
+  const rows = await store.everywhere((db) =>
+    db.all("SELECT room FROM prepared WHERE at < :before", { before })
+  );
   for (const row of rows) await dropPrepared(store, String(row["room"]));
 }
 
@@ -157,7 +161,7 @@ export async function insertRecords(
     ]);
     for (const { scope, key } of record.writes ?? []) keys.push([scope, key, seq]);
   }
-  await store.run([
+  await store.of(room).batch([
     {
       sql: `INSERT INTO log (room, seq, ts, kind, agent, actor, action, body, nonce, hash)
         SELECT :room, j.value->>0, j.value->>1, j.value->>2, j.value->>3, j.value->>4, j.value->>5,
@@ -178,14 +182,21 @@ export async function listForks(
   uid: string,
   limit: number,
 ): Promise<{ forks: { id: string; at: number }[]; total: number }> {
-  const rows = await store.db.all(
-    `SELECT id, json_extract(forked_from, '$.at') AS at, count(*) OVER () AS total FROM room
-      WHERE json_extract(base, '$.origin') = :uid AND deleted_at IS NULL ORDER BY id LIMIT :limit`,
-    { uid, limit },
-  );
+  const found = await store.everywhere(async (db) => {
+    const rows = await db.all(
+      `SELECT id, json_extract(forked_from, '$.at') AS at, count(*) OVER () AS total FROM room
+        WHERE json_extract(base, '$.origin') = :uid AND deleted_at IS NULL ORDER BY id LIMIT :limit`,
+      { uid, limit },
+    );
+    return [{
+      forks: rows.map((row) => ({ id: String(row["id"]), at: Number(row["at"]) })),
+      total: Number(rows[0]?.["total"] ?? 0),
+    }];
+  });
+  const forks = found.flatMap((part) => part.forks).sort((a, b) => a.id < b.id ? -1 : 1);
   return {
-    forks: rows.map((row) => ({ id: String(row["id"]), at: Number(row["at"]) })),
-    total: Number(rows[0]?.["total"] ?? 0),
+    forks: forks.slice(0, limit),
+    total: found.reduce((sum, part) => sum + part.total, 0),
   };
 }
 
@@ -195,7 +206,7 @@ export async function firstIdempotentSince(
   room: string,
   since: Millis,
 ): Promise<number | undefined> {
-  const rows = await store.db.all(
+  const rows = await store.of(room).all(
     "SELECT min(seq) AS seq FROM log WHERE room = :room AND idem IS NOT NULL AND ts > :since",
     { room, since },
   );
@@ -209,7 +220,7 @@ export async function lastRecordBefore(
   room: string,
   before: Millis,
 ): Promise<number> {
-  const rows = await store.db.all(
+  const rows = await store.of(room).all(
     "SELECT max(seq) AS seq FROM log WHERE room = :room AND ts < :before",
     { room, before },
   );
@@ -219,7 +230,7 @@ export async function lastRecordBefore(
 /** Lets a room's log begin after `seq`: its base replaced, and the snapshots before it gone. */
 export async function cutLog(store: Store, room: string, seq: number, base: Json): Promise<void> {
   const args = { room, seq };
-  await store.run([
+  await store.of(room).batch([
     {
       sql: "UPDATE room SET base = :base WHERE uid = :room",
       args: { room, base: JSON.stringify(base) },
@@ -231,11 +242,13 @@ export async function cutLog(store: Store, room: string, seq: number, base: Json
 
 /** Purges a piece of the records up to `seq`; false when nothing is left of them. */
 export async function purgeLogPiece(store: Store, room: string, seq: number): Promise<boolean> {
-  const rows = await store.db.all("SELECT min(seq) AS seq FROM log WHERE room = :room", { room });
+  const rows = await store.of(room).all("SELECT min(seq) AS seq FROM log WHERE room = :room", {
+    room,
+  });
   const first = Number(rows[0]?.["seq"] ?? Infinity);
   if (first > seq) return false;
   const args = { room, upTo: Math.min(seq, first + PURGE_PIECE) };
-  await store.run([
+  await store.of(room).batch([
     { sql: "DELETE FROM log_key WHERE room = :room AND seq <= :upTo", args },
     { sql: "DELETE FROM log WHERE room = :room AND seq <= :upTo", args },
   ]);

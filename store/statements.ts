@@ -1,8 +1,17 @@
 /** The SQL of a group commit and of reading a log. */
 import { SQL_PARAM_BYTES_MAX } from "../limits.ts";
 import type { Json, LogRecord } from "../types.ts";
-import type { Row, Statement } from "./db.ts";
-import type { LogFilter, LogRow, RoomCommit, RoomRow, SideStatement } from "./rows.ts";
+import type { Db, Row, Statement } from "./db.ts";
+import { LogInserts } from "./log-inserts.ts";
+import type {
+  IdempotentRow,
+  LogFilter,
+  LogRow,
+  News,
+  RoomCommit,
+  RoomRow,
+  SideStatement,
+} from "./rows.ts";
 
 export const SELECT_ROOM =
   "SELECT uid, id, created_at, head, hash, ts, label, meta, agents, base, forked_from FROM room";
@@ -24,14 +33,46 @@ export function roomRow(row: Row): RoomRow {
   };
 }
 
+/** Living rooms of one database by uid, ordered by name, and how many there are. */
+export async function listRoomsIn(
+  db: Db,
+  uids: readonly string[] | "all",
+  after: string,
+  limit: number,
+): Promise<{ rooms: RoomRow[]; total: number }> {
+  const among = uids === "all" ? "" : "AND uid IN (SELECT value FROM json_each(:uids))";
+  const args = uids === "all" ? {} : { uids: JSON.stringify(uids) };
+  const [count] = await db.all(
+    `SELECT count(*) AS n FROM room WHERE deleted_at IS NULL ${among}`,
+    args,
+  );
+  const rows = await db.all(
+    `${SELECT_ROOM} WHERE deleted_at IS NULL AND id > :after ${among} ORDER BY id LIMIT :limit`,
+    { ...args, after, limit },
+  );
+  return { rooms: rows.map(roomRow), total: Number(count?.["n"] ?? 0) };
+}
+
+/** What others wrote, from rows with all of `LOG_COLUMNS`, `ts`, `idem` and `digest`. */
+export function newsOf(rows: readonly Row[]): News {
+  return {
+    records: rows.map(logRecord),
+    idempotent: rows.filter((row) => row["idem"] !== null).map(idempotentRow),
+  };
+}
+
+/** A request with an Idempotency-Key from its record's row. */
+export function idempotentRow(row: Row): IdempotentRow {
+  return {
+    key: String(row["idem"]),
+    digest: String(row["digest"]),
+    seq: Number(row["seq"]),
+    ts: Number(row["ts"]),
+  };
+}
+
 /** Columns of the log that make a record. */
 export const LOG_COLUMNS = "seq, kind, agent, actor, action, body, nonce, hash";
-
-/** What of a record has no column of its own, as JSON. */
-export function bodyOf(record: LogRecord): string {
-  const { ts, prev, on_behalf, session, params, result, seen, signed, writes } = record;
-  return JSON.stringify({ ts, prev, on_behalf, session, params, result, seen, signed, writes });
-}
 
 /** A record from its row. */
 export function logRecord(row: Row): LogRecord {
@@ -86,16 +127,14 @@ const INSERT_ROOMS = `INSERT INTO room
     j.value->>4
   FROM json_each(:rows) AS j WHERE true
   ON CONFLICT DO NOTHING`;
-const INSERT_LOG = (values: string): string =>
-  `INSERT INTO log
-    (room, seq, ts, kind, agent, actor, action, body, nonce, hash, idem, digest, reply)
-  SELECT v.column1, v.column3, v.column4, v.column5, v.column6, v.column7, v.column8, v.column9,
-    v.column10, v.column11, v.column12, v.column13, v.column14
-  FROM (VALUES ${values}) AS v JOIN room AS r ON r.uid = v.column1 AND r.head = v.column2`;
+// Materialized, or every record of a key would parse the list of all its records anew.
 const INSERT_LOG_KEYS = `INSERT OR IGNORE INTO log_key (room, scope, key, seq)
-  SELECT j.value->>0, j.value->>2, j.value->>3, s.value
-  FROM json_each(:rows) AS j JOIN room AS r ON r.uid = j.value->>0 AND r.head = j.value->>1,
-    json_each(j.value, '$[4]') AS s`;
+  WITH k AS MATERIALIZED (
+    SELECT j.value->>0 AS room, j.value->>1 AS base, j.value->>2 AS scope, j.value->>3 AS key,
+      j.value->'$[4]' AS seqs
+    FROM json_each(:rows) AS j)
+  SELECT k.room, k.scope, k.key, s.value
+  FROM k JOIN room AS r ON r.uid = k.room AND r.head = k.base, json_each(k.seqs) AS s`;
 const UPSERT_ENTRIES = `INSERT INTO entry (room, scope, key, value, meta)
   SELECT j.value->>0, j.value->>2, j.value->>3, j.value->>4, j.value->>5
   FROM json_each(:rows) AS j JOIN room AS r ON r.uid = j.value->>0 AND r.head = j.value->>1
@@ -104,14 +143,33 @@ const UPSERT_ENTRIES = `INSERT INTO entry (room, scope, key, value, meta)
 const DELETE_ENTRIES = `DELETE FROM entry WHERE (room, scope, key) IN (
   SELECT j.value->>0, j.value->>2, j.value->>3
   FROM json_each(:rows) AS j JOIN room AS r ON r.uid = j.value->>0 AND r.head = j.value->>1)`;
-const UPDATE_ROOMS = `UPDATE room SET head = j.value->>2, hash = j.value->>3, ts = j.value->>4,
-    label = j.value->>5, meta = j.value->>6, agents = j.value->>7
+const UPDATE_ROOMS = (more: string): string =>
+  `UPDATE room SET head = j.value->>2, hash = j.value->>3, ts = j.value->>4,
+    label = j.value->>5, meta = j.value->>6, agents = j.value->>7${more}
   FROM json_each(:rows) AS j WHERE room.uid = j.value->>0 AND room.head = j.value->>1
     AND room.deleted_at IS NULL
   RETURNING uid`;
 
+/** Alone on its database nobody looks for what others wrote. */
+const UPDATE_ROOMS_ALONE = UPDATE_ROOMS("");
+const UPDATE_ROOMS_SHARED = UPDATE_ROOMS(
+  ", g = (SELECT v FROM meta WHERE k = 'g'), wanted = NULL",
+);
+
+/** Where a group is written. */
+export interface GroupPlace {
+  /** What belongs to no room is in another database. */
+  readonly isAway: boolean;
+  readonly isShared: boolean;
+  /** What is to be done there. */
+  readonly errands: readonly Statement[];
+}
+
 /** The batch of a group: a handful of set-based statements, however many records it holds. */
-export function statementsOf(group: readonly RoomCommit[]): Statement[] {
+export function statementsOf(
+  group: readonly RoomCommit[],
+  { isAway, isShared, errands }: GroupPlace,
+): Statement[] {
   const log = new LogInserts();
   const keys: Json[] = [], entries: Json[] = [], gone: Json[] = [];
   const rooms: Json[] = [], created: Json[] = [];
@@ -134,8 +192,12 @@ export function statementsOf(group: readonly RoomCommit[]): Statement[] {
     ...pieces(INSERT_LOG_KEYS, keys),
     ...pieces(UPSERT_ENTRIES, entries),
     ...pieces(DELETE_ENTRIES, gone),
-    ...group.flatMap((c) => c.side.map((s) => guarded(s, c))),
-    { sql: UPDATE_ROOMS, args: { rows: JSON.stringify(rooms) } },
+    ...group.flatMap((c) => c.side.filter((s) => !(isAway && s.isHome)).map((s) => guarded(s, c))),
+    ...errands,
+    {
+      sql: isShared ? UPDATE_ROOMS_SHARED : UPDATE_ROOMS_ALONE,
+      args: { rows: JSON.stringify(rooms) },
+    },
   ];
 }
 
@@ -153,58 +215,6 @@ function seqsByKey(
     }
   }
   return found.values();
-}
-
-const LOG_ROWS_MAX = 500;
-
-/**
- * Inserts of log rows, with values bound one by one: a record's text is long, and as JSON in
- * JSON it would be quoted and parsed again.
- */
-class LogInserts {
-  readonly #done: Statement[] = [];
-  #values: string[] = [];
-  #args: (string | number | null)[] = [];
-  #bytes = 0;
-  #room = "";
-  /** How the room and its head are named in `#values`. */
-  #guard = "";
-
-  add(c: RoomCommit, { record, ts, idem }: LogRow): void {
-    const { seq, kind, agent, actor, action, nonce, hash } = record;
-    const body = bodyOf(record);
-    const bytes = body.length + (idem?.reply.length ?? 0);
-    if (this.#bytes + bytes > SQL_PARAM_BYTES_MAX || this.#values.length >= LOG_ROWS_MAX) {
-      this.flush();
-    }
-    if (this.#room !== c.uid) {
-      const n = this.#args.push(c.uid, c.base);
-      this.#guard = `?${n - 1}, ?${n}`;
-      this.#room = c.uid;
-    }
-    this.#bytes += bytes;
-    this.#args.push(seq, ts, kind, agent, actor, action ?? null, body, nonce, hash);
-    if (idem) this.#args.push(idem.key, idem.digest, idem.reply);
-    this.#values.push(
-      `(${this.#guard}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ${idem ? "?, ?, ?" : "NULL, NULL, NULL"})`,
-    );
-  }
-
-  private flush(): void {
-    if (this.#values.length > 0) {
-      this.#done.push({ sql: INSERT_LOG(this.#values.join(", ")), args: this.#args });
-    }
-    this.#values = [];
-    this.#args = [];
-    this.#bytes = 0;
-    this.#room = "";
-  }
-
-  /** The statements, whole. */
-  finish(): Statement[] {
-    this.flush();
-    return this.#done;
-  }
 }
 
 function guarded(side: SideStatement, at: RoomCommit): Statement {

@@ -1,8 +1,8 @@
 /** The SQL of tokens, roles and embodiments. Secrets are known here by their hashes only. */
 import type { SideStatement } from "./rows.ts";
 import type { Store } from "../store.ts";
-import type { Millis, Role } from "../types.ts";
-import type { Row } from "./db.ts";
+import type { Millis } from "../types.ts";
+import type { Db, Row, Statement } from "./db.ts";
 
 /** What kind of token a grant stands behind. */
 export type GrantKind = "tok" | "room" | "view" | "as";
@@ -118,23 +118,19 @@ export function revokeRoomGrants(
   };
 }
 
-/** Gives a user a role in a room. */
-export function upsertRole(
-  room: string,
-  user: string,
-  role: Role,
-  label: string | null,
-): SideStatement {
+/** Adds a word to a grant's scope, unless it is there; a grant that is about no room. */
+export function addScopeWord(id: string, word: string): SideStatement {
   return {
-    sql:
-      `INSERT OR REPLACE INTO role (room, user, role, label) SELECT :room, :user, :role, :label WHERE true`,
-    args: { room, user, role, label },
+    // The right to create rooms stands last, as scopes are written everywhere.
+    sql: `UPDATE token_grant SET scope = CASE
+        WHEN scope = 'create_rooms' THEN :word || ' create_rooms'
+        WHEN substr(scope, -13) = ' create_rooms'
+          THEN substr(scope, 1, length(scope) - 13) || ' ' || :word || ' create_rooms'
+        ELSE trim(scope || ' ' || :word) END
+      WHERE id = :id AND instr(' ' || scope || ' ', ' ' || :word || ' ') = 0`,
+    args: { id, word },
+    isHome: true,
   };
-}
-
-/** Adds words to a grant's scope. */
-export function updateScope(id: string, scope: string): SideStatement {
-  return { sql: "UPDATE token_grant SET scope = :scope WHERE id = :id", args: { id, scope } };
 }
 
 /** Notes that a grant has joined or embodied an agent. */
@@ -159,12 +155,13 @@ export function deleteEmbodiments(room: string, agent: string): SideStatement {
   };
 }
 
-/** The grant behind a secret. */
+/** The grant behind a secret; those of `tok_` and `ref_` tokens are in the first database. */
 export async function findSecret(
   store: Store,
   hash: string,
+  kind: GrantKind,
 ): Promise<{ grant: GrantRow; secret: SecretRow; usedAt: Millis | null } | undefined> {
-  const [row] = await store.db.all(
+  const [row] = await (kind === "tok" ? store.db : store.of(hash)).all(
     `SELECT ${GRANT_COLUMNS}, s.kind AS secret_kind, s.created_at AS secret_created,
         s.expires_at AS secret_expires, s.used_at AS secret_used
       FROM token_secret AS s JOIN token_grant AS g ON g.id = s.grant_id WHERE s.hash = :hash`,
@@ -187,12 +184,34 @@ export async function findSecret(
 
 /** A grant and everything it was minted from, itself first. */
 export async function findLineage(store: Store, id: string): Promise<GrantRow[]> {
-  const rows = await store.db.all(
+  const lineage: GrantRow[] = [];
+  for (let next: string | null = id; next !== null && lineage.length < LINEAGE_MAX;) {
+    const wanted: string = next;
+    const found = (await Promise.all(grantPlaces(store, wanted).map((db) => climb(db, wanted))))
+      .find((part) => part.length > 0);
+    if (!found) break;
+    lineage.push(...found);
+    next = found.at(-1)!.parent;
+  }
+  return lineage;
+}
+
+const LINEAGE_MAX = 64;
+
+/** Where a grant can be: in the first database, or beside its room, for which its id was drawn. */
+function grantPlaces(store: Store, id: string): Db[] {
+  const beside = store.of(id);
+  return beside === store.db ? [beside] : [store.db, beside];
+}
+
+/** A grant and what it was minted from, as far as one database has it. */
+async function climb(db: Db, id: string): Promise<GrantRow[]> {
+  const rows = await db.all(
     `WITH RECURSIVE up (id, depth) AS (
         SELECT :id, 0
         UNION ALL
         SELECT t.parent, up.depth + 1 FROM up JOIN token_grant AS t ON t.id = up.id
-        WHERE t.parent IS NOT NULL AND up.depth < 64
+        WHERE t.parent IS NOT NULL AND up.depth < ${LINEAGE_MAX}
       )
       SELECT ${GRANT_COLUMNS} FROM up JOIN token_grant AS g ON g.id = up.id ORDER BY up.depth`,
     { id },
@@ -200,148 +219,78 @@ export async function findLineage(store: Store, id: string): Promise<GrantRow[]>
   return rows.map(grantRow);
 }
 
-/** A user's roles, by room uid. */
-export async function findRoles(store: Store, user: string): Promise<Map<string, Role>> {
-  const rows = await store.db.all("SELECT room, role FROM role WHERE user = :user", { user });
-  return new Map(rows.map((row) => [String(row["room"]), String(row["role"]) as Role]));
-}
-
-/** A user's name. */
-export async function findUsername(store: Store, id: string): Promise<string | undefined> {
-  const rows = await store.db.all("SELECT username FROM user WHERE id = :id", { id });
-  return rows[0] && String(rows[0]["username"]);
-}
-
-/** A user by name. */
-export async function findUser(
-  store: Store,
-  username: string,
-): Promise<{ id: string; username: string } | undefined> {
-  const rows = await store.db.all("SELECT id, username FROM user WHERE username = :username", {
-    username,
-  });
-  return rows[0] && { id: String(rows[0]["id"]), username: String(rows[0]["username"]) };
-}
-
-/** Creates a user unless the name is taken. */
-export function insertUser(id: string, username: string, at: Millis): SideStatement {
-  return {
-    sql: `INSERT INTO user (id, username, created_at) SELECT :id, :username, :at
-      WHERE NOT EXISTS (SELECT 1 FROM user WHERE username = :username)`,
-    args: { id, username, at },
-  };
-}
-
-/** The agents a grant has joined or embodied: room uid and agent. */
+/**
+ * The agents a grant has joined or embodied: room uid and agent. Those of a grant about a room are
+ * beside it; those of a user's anywhere, and here all of them or those in rooms beside one.
+ */
 export async function findEmbodiments(
   store: Store,
-  grant: string,
+  { id: grant, kind }: Pick<GrantRow, "id" | "kind">,
+  beside?: string,
 ): Promise<{ room: string; agent: string }[]> {
-  const rows = await store.db.all("SELECT room, agent FROM embodiment WHERE grant_id = :grant", {
-    grant,
-  });
+  const find = (db: Db): Promise<Row[]> =>
+    db.all("SELECT room, agent FROM embodiment WHERE grant_id = :grant", { grant });
+  const place = kind === "tok" ? beside : grant;
+  const rows = await (place === undefined ? store.everywhere(find) : find(store.of(place)));
   return rows.map((row) => ({ room: String(row["room"]), agent: String(row["agent"]) }));
 }
 
 /** Notes the last use of grants. */
 export async function touchGrants(store: Store, uses: readonly [string, Millis][]): Promise<void> {
-  await store.run([{
+  const touch = {
     sql: `UPDATE token_grant SET last_used_at = j.value->>1 FROM json_each(:rows) AS j
       WHERE token_grant.id = j.value->>0`,
     args: { rows: JSON.stringify(uses) },
-  }]);
+  };
+  await store.everywhere((db) => db.batch([touch]));
 }
 
 /** The living grants of a user that are tokens in their own right, newest first. */
 export async function listGrants(store: Store, user: string): Promise<GrantRow[]> {
-  const rows = await store.db.all(
-    `SELECT ${GRANT_COLUMNS} FROM token_grant AS g
-      WHERE g.user = :user AND g.revoked_at IS NULL ORDER BY g.created_at DESC, g.id`,
-    { user },
+  const rows = await store.everywhere((db) =>
+    db.all(
+      `SELECT ${GRANT_COLUMNS} FROM token_grant AS g WHERE g.user = :user AND g.revoked_at IS NULL`,
+      { user },
+    )
   );
-  return rows.map(grantRow);
+  return rows.map(grantRow).sort((a, b) => b.createdAt - a.createdAt || (a.id < b.id ? -1 : 1));
 }
 
 /** A grant by its id. */
 export async function findGrant(store: Store, id: string): Promise<GrantRow | undefined> {
-  const rows = await store.db.all(
-    `SELECT ${GRANT_COLUMNS} FROM token_grant AS g WHERE g.id = :id`,
-    { id },
+  const found = await Promise.all(
+    grantPlaces(store, id).map((db) =>
+      db.all(`SELECT ${GRANT_COLUMNS} FROM token_grant AS g WHERE g.id = :id`, { id })
+    ),
   );
-  return rows[0] && grantRow(rows[0]);
+  const [row] = found.flat();
+  return row && grantRow(row);
 }
 
-/** Revokes a grant and everything minted from it; true when it was alive. */
+/**
+ * Revokes a grant and everything minted from it; true when it was alive. What was minted in other
+ * databases is dead already, since every use asks for the whole lineage: there it is only noted.
+ */
 export async function revokeTree(store: Store, id: string, at: Millis): Promise<boolean> {
-  const [rows] = await store.run([{
+  const revoke = (from: readonly string[]): Statement => ({
     sql: `UPDATE token_grant SET revoked_at = :at
       WHERE revoked_at IS NULL AND id IN (
         WITH RECURSIVE down (id) AS (
-          SELECT :id UNION SELECT t.id FROM down JOIN token_grant AS t ON t.parent = down.id
+          SELECT value FROM json_each(:from)
+          UNION SELECT t.id FROM down JOIN token_grant AS t ON t.parent = down.id
         )
         SELECT id FROM down
       ) RETURNING id`,
-    args: { id, at },
-  }]);
-  return (rows ?? []).length > 0;
-}
-
-/** Members of a room. */
-export async function listMembers(
-  store: Store,
-  room: string,
-): Promise<{ user: string; username: string; role: Role; label: string | null }[]> {
-  const rows = await store.db.all(
-    `SELECT r.user, u.username, r.role, r.label FROM role AS r JOIN user AS u ON u.id = r.user
-      WHERE r.room = :room ORDER BY u.username`,
-    { room },
-  );
-  return rows.map((row) => ({
-    user: String(row["user"]),
-    username: String(row["username"]),
-    role: String(row["role"]) as Role,
-    label: text(row["label"]),
+    args: { from: JSON.stringify(from), at },
+  });
+  const [first = []] = await store.db.batch([revoke([id])]);
+  const known = new Set([id, ...first.map((row) => String(row["id"]))]);
+  const others = store.shards.slice(1);
+  const found = await Promise.all(others.map(async (db) => {
+    const [rows = []] = await db.batch([revoke([...known])]);
+    return rows;
   }));
-}
-
-/** Changes a member's role, unless that would leave the room without an owner. */
-export async function changeRole(
-  store: Store,
-  room: string,
-  user: string,
-  role: Role,
-): Promise<boolean> {
-  const [rows] = await store.run([{
-    sql: `UPDATE role SET role = :role WHERE room = :room AND user = :user
-      AND (:role = 'owner' OR role <> 'owner'
-        OR (SELECT count(*) FROM role WHERE room = :room AND role = 'owner') > 1) RETURNING user`,
-    args: { room, user, role },
-  }]);
-  return (rows ?? []).length > 0;
-}
-
-/** Removes a member, unless it is the last owner, and revokes its tokens about the room. */
-export async function removeMember(
-  store: Store,
-  room: string,
-  user: string,
-  at: Millis,
-): Promise<boolean> {
-  const [rows] = await store.run([
-    {
-      sql: `DELETE FROM role WHERE room = :room AND user = :user
-        AND (role <> 'owner' OR (SELECT count(*) FROM role WHERE room = :room AND role = 'owner') > 1)
-        RETURNING user`,
-      args: { room, user },
-    },
-    {
-      sql:
-        `UPDATE token_grant SET revoked_at = :at WHERE room = :room AND user = :user AND revoked_at IS NULL
-        AND NOT EXISTS (SELECT 1 FROM role WHERE room = :room AND user = :user)`,
-      args: { room, user, at },
-    },
-  ]);
-  return (rows ?? []).length > 0;
+  return first.length + found.flat().length > 0;
 }
 
 /** Sets a grant's scope and label if its scope is still the one that was read; false when it is not. */
@@ -352,12 +301,16 @@ export async function replaceScope(
   to: string,
   label: string | null,
 ): Promise<boolean> {
-  const [rows] = await store.run([{
+  const replace = {
     sql: `UPDATE token_grant SET scope = :to, label = :label
       WHERE id = :id AND scope = :from AND revoked_at IS NULL RETURNING id`,
     args: { id, from, to, label },
-  }]);
-  return (rows ?? []).length > 0;
+  };
+  for (const db of grantPlaces(store, id)) {
+    const [rows = []] = await db.batch([replace]);
+    if (rows.length > 0) return true;
+  }
+  return false;
 }
 
 /**

@@ -1,7 +1,7 @@
 /** A real browser judges records in the log, and opens the pages of the actors behind them. */
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { insertUser, upsertRole } from "../store/tokens.ts";
+import { insertUser, upsertRole } from "../store/members.ts";
 import { mint } from "../tokens.ts";
 import { goTo, mustPassAxe, openBrowser, openTab, roomPath, serve } from "./dashboard_world.ts";
 
@@ -24,7 +24,7 @@ async function member(username: string): Promise<string> {
   const user = randomUUID();
   await store.run([insertUser(user, username, engine.clock.now())]);
   const { room } = await engine.find(demo.room);
-  await store.run([upsertRole(room.uid, user, "collaborator", null)]);
+  await store.of(room.uid).batch([upsertRole(room.uid, user, "collaborator", null)]);
   served.service.deps.auth.forget();
   const minted = mint(
     { kind: "tok", scope: "rooms:* create_rooms", user, label: username, expiresIn: 3_600_000 },

@@ -6,10 +6,12 @@ import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createClient } from "@libsql/client";
+import { type Client, createClient } from "@libsql/client";
 import { readConfig } from "../config.ts";
 import { SyncError } from "../errors.ts";
 import { createService, type Service } from "../main.ts";
+import { type CommitFault, withFailingCommits } from "../proof/hurt-client.ts";
+import { type AskServer, MixedLoad, seeded } from "../proof/mixed-load.ts";
 import {
   makeRoom,
   mustVerify,
@@ -20,6 +22,8 @@ import {
   type TestService,
   turns,
 } from "./harness.ts";
+
+const SEED = 20_261_123;
 
 type Batch = TestService["service"]["store"]["db"]["batch"];
 
@@ -168,6 +172,94 @@ Deno.test("A slow database: nobody hears of what is not durable, and reads are o
   await mustVerify(on, room);
   await on.close();
 });
+
+Deno.test("A file whose commit took place although it failed: 503, and the room goes on from there", async () => {
+  const { on, room, inc, value } = await counting();
+  await inc();
+  const waiting = on.call("GET", `/rooms/${room.id}/wait?condition=state._shared.n.value%3E4`, {
+    token: room.view,
+  });
+  while (on.service.deps.waits.open === 0) await turns(1);
+  const mend = between(on, (batch) => async (statements) => {
+    await batch(statements);
+    return await failing([]);
+  });
+  assert.equal((await inc()).status, 503);
+  mend();
+  const next = await inc();
+  assert.equal(next.status, 200, next.text);
+  assert.equal(await value(), 3, "what failed had taken place");
+  await mustVerify(on, room);
+  await inc();
+  await inc();
+  const { text } = await waiting;
+  assert.match(text, /"triggered":true/, `who waited is told: ${text}`);
+  await on.close();
+});
+
+/** A service over a file, whose client was opened by somebody else and is hurt. */
+async function withClient(
+  hurt: (client: Client) => Client,
+  test: (load: MixedLoad, ask: AskServer, client: Client) => Promise<void>,
+): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "sync-hurt-"));
+  const env: Record<string, string> = { SYNC_LOG: "off", SYNC_DB: `file:${folder}/sync.db` };
+  const config = readConfig((name) => env[name]);
+  const client = createClient({ url: config.db, concurrency: 1 });
+  await client.executeMultiple("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;");
+  const service = await createService({ config, client: hurt(client) });
+  const ask: AskServer = (method, path, given = {}) => send(service.fetch, method, path, given);
+  const load = await MixedLoad.begin(ask, "x", seeded(SEED));
+  await test(load, ask, client);
+  await load.check(ask);
+  await service.close();
+  const again = await createService({ config });
+  await load.fresh().check((method, path, given = {}) => send(again.fetch, method, path, given));
+  await again.close();
+  await rm(folder, { recursive: true, force: true });
+}
+
+async function runUntil(load: MixedLoad, ask: AskServer, isOver: () => boolean): Promise<void> {
+  await load.run(ask, 4, isOver);
+}
+
+function refusals(load: MixedLoad): number {
+  return [...load.refused.values()].reduce((sum, n) => sum + n, 0);
+}
+
+Deno.test("fsync errors before and after a commit: what was answered is so, and nothing is done twice", async () => {
+  const chance = seeded(SEED);
+  let isHurt = false;
+  const draw = (): CommitFault => {
+    const drawn = chance();
+    return !isHurt || drawn > 0.3 ? undefined : drawn > 0.15 ? "before" : "after";
+  };
+  await withClient((client) => withFailingCommits(client, draw), async (load, ask) => {
+    isHurt = true;
+    await runUntil(load, ask, () => load.acknowledged.length > 120);
+    assert.ok(refusals(load) > 10, "nothing failed");
+    isHurt = false;
+  });
+});
+
+/** What SQLite itself can be told, so that it fails as on such a disk. */
+const STATES: readonly (readonly [what: string, hurt: string, mend: string])[] = [
+  ["full", "PRAGMA max_page_count = 1", "PRAGMA max_page_count = 1000000"],
+  ["read-only", "PRAGMA query_only = ON", "PRAGMA query_only = OFF"],
+];
+
+for (const [what, hurt, mend] of STATES) {
+  Deno.test(`A database that is ${what} for a while: 503 and nothing half written, then on it goes`, async () => {
+    await withClient((client) => client, async (load, ask, client) => {
+      await runUntil(load, ask, () => load.acknowledged.length > 20);
+      await client.execute(hurt);
+      await runUntil(load, ask, () => refusals(load) > 10);
+      await client.execute(mend);
+      const goal = load.acknowledged.length + 20;
+      await runUntil(load, ask, () => load.acknowledged.length > goal);
+    });
+  });
+}
 
 Deno.test("A room refused for its content does not take its group with it", async () => {
   const on = await startService({ clock: SYSTEM_CLOCK });

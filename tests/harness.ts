@@ -5,6 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
+import process from "node:process";
 import { join } from "node:path";
 import { firstDifference } from "../audit.ts";
 import { sha256 } from "../canonical.ts";
@@ -12,7 +13,7 @@ import { readConfig } from "../config.ts";
 import { hotFromRows } from "../engine/rows.ts";
 import { type Clock, SYSTEM_CLOCK } from "../engine/types.ts";
 import { createService, type Service } from "../main.ts";
-import { findUser, insertUser, upsertRole } from "../store/tokens.ts";
+import { findUser, insertUser, upsertRole } from "../store/members.ts";
 import { mint } from "../tokens.ts";
 import type { Role } from "../types.ts";
 
@@ -161,7 +162,12 @@ export async function startService(options: StartOptions = {}): Promise<TestServ
   const clock = options.clock ?? new ManualClock();
   const folder = options.folder ?? await mkdtemp(join(tmpdir(), "sync-test-"));
   const url = options.env?.["SYNC_DB"] ?? `file:${join(folder, "sync.db")}`;
-  const env: Record<string, string> = { SYNC_LOG: "off", ...options.env, SYNC_DB: url };
+  const env: Record<string, string> = {
+    SYNC_LOG: "off",
+    SYNC_SHARDS: furtherFiles(folder),
+    ...options.env,
+    SYNC_DB: url,
+  };
   const service = await createService({
     config: readConfig((name) => env[name]),
     clock,
@@ -184,6 +190,13 @@ export async function startService(options: StartOptions = {}): Promise<TestServ
       if (options.folder === undefined) await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** `TEST_SHARDS=3` runs every test over three databases in place of one. */
+function furtherFiles(folder: string): string {
+  const further = Math.max(0, Number(process.env["TEST_SHARDS"] ?? 1) - 1);
+  return Array.from({ length: further }, (_, i) => `file:${join(folder, `shard-${i + 1}.db`)}`)
+    .join(",");
 }
 
 /** A room with some agents in it, and everybody's tokens. */
@@ -226,7 +239,7 @@ export async function makeUser(
   const { id } = (await findUser(store, username))!;
   for (const [room, role] of Object.entries(roles)) {
     const hot = await engine.find(room);
-    await store.run([upsertRole(hot.room.uid, id, role, null)]);
+    await store.of(hot.room.uid).batch([upsertRole(hot.room.uid, id, role, null)]);
   }
   on.service.deps.auth.forget();
   return id;

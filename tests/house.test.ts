@@ -23,6 +23,8 @@ const LAYERS: readonly (readonly [layer: string, modules: readonly string[]])[] 
     [
       "canonical",
       "config",
+      "meters",
+      "tracing",
       "input",
       "cel",
       "timers",
@@ -35,15 +37,15 @@ const LAYERS: readonly (readonly [layer: string, modules: readonly string[]])[] 
     ],
   ],
   ["store", ["schema", "store", "signing", "signatures"]],
-  ["room", ["room", "record", "policy", "tokens", "sight", "engine", "auth", "rules"]],
+  ["room", ["room", "record", "policy", "quotas", "tokens", "sight", "engine", "auth", "rules"]],
   ["vocabulary", ["views", "actions", "help"]],
   ["read", ["context", "snapshots", "replay", "audit", "retention"]],
   ["actors", ["standing", "judge", "registry", "service-accounts", "memories"]],
   ["nouns", ["rooms", "agents", "members", "messages", "narrowing"]],
   ["history", ["poll", "samples", "memory", "verify", "diff", "export", "fork", "import"]],
-  ["verbs", ["embody", "invoke", "eval", "wait", "events", "review", "simulate"]],
+  ["verbs", ["embody", "invoke", "eval", "wait", "events", "review", "simulate", "peers"]],
   ["doors", ["oauth", "frontend", "http", "mcp"]],
-  ["main", ["main", "serve", "bin", "bench", "proof"]],
+  ["main", ["host", "main", "serve", "bin", "proof", "bench"]],
 ];
 const ORDER = LAYERS.flatMap(([, modules]) => modules);
 
@@ -189,7 +191,7 @@ Deno.test("No statement takes every column", () => {
 });
 
 Deno.test("The environment is read by the configuration and those who start the service", () => {
-  const readers = /^(config|main|serve)\.ts$|^bin\//;
+  const readers = /^(config|host|serve)\.ts$|^bin\//;
   assert.deepEqual(findings(/Deno\.env|process\.env/, (path) => readers.test(path)), []);
 });
 
@@ -199,7 +201,12 @@ const UNSTEADY: Readonly<Record<string, string>> = {
   "engine.ts": "room uids",
   "tokens.ts": "secrets",
   "service-accounts.ts": "ids of accounts",
-  "main.ts": "request ids and their duration",
+  "host.ts": "request ids and the process",
+  "main.ts": "the pause before what listens is closed",
+  "tracing/": "how long the last spans are waited for",
+  "meters.ts": "how long things take, for metrics alone",
+  "http/metrics/": "how late the event loop runs",
+  "http/answer.ts": "request ids",
   "serve.ts": "the process",
   "http/call.ts": "request ids and their duration",
   "http/render.ts": "request ids",

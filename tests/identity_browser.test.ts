@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import type { Page } from "playwright-core";
 import { elevationLink } from "../oauth/elevation.ts";
-import { findUser } from "../store/tokens.ts";
+import { findUser } from "../store/members.ts";
 import { complaintsOf, giveAuthenticator, launchChromium, mustBeAccessible } from "./chromium.ts";
 import { World } from "./identity_world.ts";
 

@@ -28,7 +28,7 @@ const BUGS: readonly (readonly [string, string, string, string, string])[] = [
   ["a challenge is good for any purpose", "store/identity.ts", "AND purpose = :purpose AND expires_at", "AND :purpose <> '' AND expires_at", "passkeys"],
   ["a cloned key's counter passes", "oauth/webauthn.ts", "counter: passkey.counter,\n", "counter: 0,\n", "passkeys"],
   ["another's challenge adds a passkey", "oauth/passkeys.ts", "if (kept.user !== session.user.id) throw notVerified();", "", "passkeys"],
-  ["a taken name is created again", "store/tokens.ts", "WHERE NOT EXISTS (SELECT 1 FROM user WHERE username = :username)", "WHERE true", "passkeys"],
+  ["a taken name is created again", "store/members.ts", "WHERE NOT EXISTS (SELECT 1 FROM user WHERE username = :username)", "WHERE true", "passkeys"],
   ["the last passkey can go", "store/identity.ts", "(SELECT count(*) FROM passkey WHERE user = :user) > 1", "true", "passkeys"],
   // Sessions and recovery
   ["no CSRF token is needed", "oauth/session.ts", "if (given !== undefined && isSame(given, session.csrf)) return;", "return;", "passkeys"],
@@ -44,7 +44,7 @@ const BUGS: readonly (readonly [string, string, string, string, string])[] = [
   ["one may bind another's agent", "oauth/rights.ts", 'return known === undefined || known.owner === user || room.role === "owner";', "return true;", "tokens"],
   ["wider siblings are listed", "oauth/grants.ts", "return caller.lineage.every((link) => covers(link.words, words));", "return true;", "tokens"],
   ["a child is patched over its parent", "oauth/grants.ts", "if (parent) mustStayWithin([{ words: parseScope(parent.scope) }], scope);", "", "tokens"],
-  ["revoking spares what was minted", "store/tokens.ts", "SELECT :id UNION SELECT t.id FROM down JOIN token_grant AS t ON t.parent = down.id", "SELECT :id", "tokens"],
+  ["revoking spares what was minted", "store/tokens.ts", "UNION SELECT t.id FROM down JOIN token_grant AS t ON t.parent = down.id", "", "tokens"],
   ["a parent's end is not looked at", "tokens.ts", "const living = rows.every(", "const living = rows.slice(0, 1).every(", "tokens"],
   ["a child outlives a family nobody can refresh", "tokens.ts", "expiresAt: request.withRefresh ? now + REFRESH_MS : expiresAt,", "expiresAt: request.withRefresh ? null : expiresAt,", "tokens"],
   ["access tokens never end", "tokens.ts", "if (found.secret.expiresAt !== null && found.secret.expiresAt <= now) return undefined;", "", "tokens"],
@@ -99,7 +99,7 @@ const BUGS: readonly (readonly [string, string, string, string, string])[] = [
   ["redirects of documents pass", "oauth/documents.ts", "if (response.statusCode !== 200)", "if (response.statusCode === 500)", "clients"],
   ["a document may be of any length", "oauth/documents.ts", "if (bytes > DOCUMENT_BYTES_MAX)", "if (bytes < 0)", "clients"],
   ["a document may name another client", "oauth/clients.ts", "if (result.data.client_id !== id)", "if (false)", "clients"],
-  ["buckets never refuse", "rates.ts", "if (bucket.tokens < 1) throw", "if (bucket.tokens < -1e9) throw", "rates"],
+  ["buckets never refuse", "rates.ts", "if (bucket.tokens < 1) {", "if (bucket.tokens < -1e9) {", "rates"],
   ["buckets grow without end", "rates.ts", "if (this.buckets.size > this.keysMax)", "if (this.buckets.size < 0)", "rates"],
 ];
 

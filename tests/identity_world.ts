@@ -15,7 +15,7 @@ import { identityRoutes } from "../oauth/routes.ts";
 import { loadServerKey } from "../oauth/signed.ts";
 import type { Principal } from "../policy.ts";
 import { Store } from "../store.ts";
-import { findRoles, findUsername, upsertRole } from "../store/tokens.ts";
+import { findRoles, findUsername, upsertRole } from "../store/members.ts";
 import { findToken, resourceMatches } from "../tokens.ts";
 import type { Role } from "../types.ts";
 import { type Lies, SoftAuthenticator } from "./soft_authenticator.ts";
@@ -153,7 +153,7 @@ export class World {
       args: { uid, id },
     }]);
     for (const [user, role] of Object.entries(roles)) {
-      await this.store.run([upsertRole(uid, user, role, null)]);
+      await this.store.of(uid).batch([upsertRole(uid, user, role, null)]);
     }
     for (const [agent, owner] of Object.entries(agents)) {
       await this.store.run([{

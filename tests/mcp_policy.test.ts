@@ -4,7 +4,7 @@ import { TOOLS } from "../mcp/tools.ts";
 import { listed } from "../mcp/schema.ts";
 import { VERBS } from "../policy.ts";
 import { type JsonObject, LEVEL } from "../types.ts";
-import { updateScope } from "../store/tokens.ts";
+import { findGrant, replaceScope } from "../store/tokens.ts";
 import {
   makeRoom,
   makeUser,
@@ -161,8 +161,10 @@ for (const era of ERAS) {
       challenge,
       /resource_metadata="http:\/\/localhost:8787\/.well-known\/oauth-protected-resource\/mcp"/,
     );
-    const { id } = (await on.service.deps.auth.bySecret(token)).lineage[0]!;
-    await on.service.store.run([updateScope(id, `rooms:${room.id}:write create_rooms`)]);
+    const [grant] = (await on.service.deps.auth.bySecret(token)).lineage;
+    const { id, scope: from } = (await findGrant(on.service.store, grant!.id))!;
+    const wider = `rooms:${room.id}:write create_rooms`;
+    assert.ok(await replaceScope(on.service.store, id, from, wider, null));
     on.service.deps.auth.forget();
     const context = await alice.do("sync_embody", { room: room.id, agent: "alice" });
     assert.equal(context._session.level, "write");

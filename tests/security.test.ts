@@ -329,11 +329,11 @@ Deno.test("The database holds no secret, and nothing of a room that was deleted 
   const tok = await userToken(on, "olga", "rooms:*");
   await on.invoke("gone", "_send_message", { body: "zz9Qbody" }, room.agents["alice"]);
   await on.call("POST", "/rooms/gone/agents", { body: { id: "bob", state: { k: "zz9Qvalue" } } });
-  const { db } = on.service.store;
+  const { store } = on.service;
   const dump = async (): Promise<string> => {
-    const tables = await db.all("SELECT name FROM sqlite_master WHERE type = 'table'");
-    const rows = await Promise.all(
-      tables.map(({ name }) => db.all(`SELECT * FROM "${String(name)}"`)),
+    const tables = await store.db.all("SELECT name FROM sqlite_master WHERE type = 'table'");
+    const rows = await store.everywhere(async (db) =>
+      await Promise.all(tables.map(({ name }) => db.all(`SELECT * FROM "${String(name)}"`)))
     );
     return JSON.stringify(rows.flat().map((row) => Object.values(row)));
   };

@@ -65,6 +65,18 @@ export function hasChangedSince(
   });
 }
 
+/** Is this a moment that answers the wait, whoever looks? */
+export function isAnswer(
+  moment: Moment,
+  acting: Acting,
+  query: WaitQuery,
+  judgement: Judgement,
+): boolean {
+  if (!judgement.holds) return false;
+  if (query.since === undefined) return query.program !== undefined;
+  return hasChangedSince(moment, acting, query.since);
+}
+
 /** Has every view a value as of now, so that it can be told when one changes. */
 export function noteViews({ hot, room, now }: Moment, acting: Acting): void {
   const sight = new Sight(hot, callerEyes(room, acting.agent, acting.seesAll), now);

@@ -2,8 +2,10 @@
 import type { Acting } from "../auth.ts";
 import { buildContext, type Context } from "../context.ts";
 import type { ContextQuery } from "../context/query.ts";
-import type { HotRoom } from "../engine/hot.ts";
+import { type HotRoom, TailDropped } from "../engine/hot.ts";
 import type { Moment } from "../engine/types.ts";
+import { SyncError } from "../errors.ts";
+import { ROOM_WAITERS_MAX } from "../limits.ts";
 import { cellOf } from "../room/changes.ts";
 import { share } from "../context/text.ts";
 import { scopeCell } from "../sight/memos.ts";
@@ -121,4 +123,38 @@ export function contextMembers({ body }: Context, query: WaitQuery): JsonObject 
   if (!query.sections) return { context: body };
   const { seq: _seq, ...sections } = body;
   return sections;
+}
+
+/**
+ * Did what was seen become durable? A turn later whoever wrote it has said, too, whose rights it
+ * ended: no answer leaves with those of before.
+ */
+export async function hasLasted({ hot, seq }: Woken): Promise<boolean> {
+  try {
+    await hot.whenDurable(seq);
+  } catch (error) {
+    if (error instanceof TailDropped) return false;
+    throw error;
+  }
+  await nextTurn();
+  return true;
+}
+
+let turn: Promise<void> | undefined;
+
+/** The next turn of the event loop, the same one for all who ask in this one. */
+function nextTurn(): Promise<void> {
+  return turn ??= new Promise((resolve) =>
+    setImmediate(() => {
+      turn = undefined;
+      resolve();
+    })
+  );
+}
+
+/** `429 rate_limited`: the room's waiters are too many. */
+export function tooManyWaiters(): SyncError {
+  return new SyncError("rate_limited", `A room takes at most ${ROOM_WAITERS_MAX} waits at once.`, {
+    limit: ROOM_WAITERS_MAX,
+  }, { "Retry-After": "5" });
 }

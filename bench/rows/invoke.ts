@@ -1,6 +1,6 @@
 /** A gated, durable increment in one room, against the floor. */
 import { FLOOR_TOKEN } from "../floor.ts";
-import type { RequestSpec } from "../client.ts";
+import type { RequestSpec } from "../../proof/client.ts";
 import { atLeast, atMostTimes, type Figure } from "../figures.ts";
 import { load, type LoadResult } from "../load.ts";
 import { Machine } from "../machines.ts";

@@ -3,7 +3,7 @@ import { atLeast, atMost, type Figure } from "../figures.ts";
 import { hold, load, wake } from "../load.ts";
 import { Machine } from "../machines.ts";
 import { BenchRoom } from "../rooms.ts";
-import type { RequestSpec } from "../client.ts";
+import type { RequestSpec } from "../../proof/client.ts";
 import type { Bench } from "../run.ts";
 
 const AGENTS = 10;

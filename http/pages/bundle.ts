@@ -1,5 +1,5 @@
 /**
- * The browser's code: bundled in this process when it is first asked for, or read from
+ * The browser's code: bundled in this process when it is first asked for, or taken from
  * `frontend/dist` where a build of exactly these sources lies there. Nothing is served by path.
  */
 import { sha256 } from "../../canonical.ts";
@@ -7,6 +7,8 @@ import baseStyle from "../../frontend/style/base.css" with { type: "text" };
 import dashboardStyle from "../../frontend/style/dashboard.css" with { type: "text" };
 import pagesStyle from "../../frontend/style/pages.css" with { type: "text" };
 import icon from "../../frontend/style/icon.svg" with { type: "text" };
+import { FRONTEND_DIGEST } from "../shipped.ts";
+import { bundle, sourceDigest } from "./bundler.ts";
 
 /** A file as it is served. */
 export interface StaticFile {
@@ -20,10 +22,6 @@ export interface Scripts {
   readonly files: ReadonlyMap<string, StaticFile>;
 }
 
-const FRONTEND = new URL("../../frontend/", import.meta.url);
-/** Where a build is kept. */
-export const DIST = new URL("dist/", FRONTEND);
-const ENTRIES = ["app.tsx", "landing.ts"] as const;
 const SCRIPT_TYPE = "text/javascript; charset=utf-8";
 const PREFIX = "/static/app/";
 /** What the addresses of the pictures in `reference/pictures` begin with. */
@@ -69,29 +67,6 @@ async function loadScripts(): Promise<Scripts> {
   return named(await bundle());
 }
 
-/** Bundles the sources. Throws when this runtime cannot. */
-export async function bundle(): Promise<ReadonlyMap<string, string>> {
-  if (typeof Deno.bundle !== "function") {
-    throw new Error("this runtime has no bundler; run `deno task build` elsewhere");
-  }
-  const result = await Deno.bundle({
-    entrypoints: ENTRIES.map((name) => new URL(name, FRONTEND).href),
-    outputDir: "/out",
-    platform: "browser",
-    minify: true,
-    codeSplitting: true,
-    write: false,
-  });
-  if (!result.success) {
-    throw new Error(`bundling failed: ${result.errors.map((error) => error.text).join("; ")}`);
-  }
-  const files = new Map<string, string>();
-  for (const file of result.outputFiles ?? []) {
-    files.set(file.path.replace(/^.*\//, ""), file.text());
-  }
-  return files;
-}
-
 function named(files: ReadonlyMap<string, string>): Scripts {
   const base = `${PREFIX}${
     sha256([...files].map(([name, text]) => name + text).join("\n")).slice(0, 12)
@@ -102,35 +77,36 @@ function named(files: ReadonlyMap<string, string>): Scripts {
   };
 }
 
-/** A digest of the sources, so that an old build is never taken for a new one. */
-export async function sourceDigest(): Promise<string> {
-  const texts: string[] = [];
-  const walk = async (folder: URL): Promise<void> => {
-    for await (const entry of Deno.readDir(folder)) {
-      if (entry.isDirectory && entry.name !== "dist") await walk(new URL(`${entry.name}/`, folder));
-      else if (/\.tsx?$/.test(entry.name)) {
-        texts.push(`${entry.name}\n${await Deno.readTextFile(new URL(entry.name, folder))}`);
-      }
-    }
-  };
-  await walk(FRONTEND);
-  return sha256(texts.sort().join("\n"));
+/** A build, as `deno task build` leaves it. */
+interface Build {
+  readonly sources: string;
+  readonly files: Readonly<Record<string, string>>;
 }
 
 /** The build of these very sources, if there is one. */
 async function readBuild(): Promise<ReadonlyMap<string, string> | undefined> {
+  const build = await importBuild();
+  if (!build || build.sources !== await wantedDigest()) return undefined;
+  return new Map(Object.entries(build.files));
+}
+
+/** The digest of the sources as they are, or, where they cannot be read, as they were shipped. */
+async function wantedDigest(): Promise<string> {
   try {
-    const of = (await Deno.readTextFile(new URL("sources.txt", DIST))).trim();
-    if (of !== await sourceDigest()) return undefined;
-    const files = new Map<string, string>();
-    for await (const entry of Deno.readDir(DIST)) {
-      if (entry.name.endsWith(".js")) {
-        files.set(entry.name, await Deno.readTextFile(new URL(entry.name, DIST)));
-      }
-    }
-    return files;
+    return await sourceDigest();
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
+    const { NotCapable, NotFound } = Deno.errors;
+    if (error instanceof NotCapable || error instanceof NotFound) return FRONTEND_DIGEST;
+    throw error;
+  }
+}
+
+/** Imported and not read: so a host without a file system has it. */
+async function importBuild(): Promise<Build | undefined> {
+  try {
+    return (await import("../../frontend/dist/scripts.json", { with: { type: "json" } })).default;
+  } catch (error) {
+    if ((error as { code?: unknown }).code === "ERR_MODULE_NOT_FOUND") return undefined;
     throw error;
   }
 }

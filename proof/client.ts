@@ -15,6 +15,8 @@ export interface RequestSpec {
   readonly path: string;
   readonly token?: string | undefined;
   readonly body?: unknown;
+  /** Its Idempotency-Key. */
+  readonly key?: string | undefined;
 }
 
 const encoder = new TextEncoder();
@@ -25,6 +27,7 @@ export function encodeRequest(port: number, spec: RequestSpec): Uint8Array<Array
   const body = spec.body === undefined ? "" : JSON.stringify(spec.body);
   const lines = [`${spec.method} ${spec.path} HTTP/1.1`, `Host: 127.0.0.1:${port}`];
   if (spec.token !== undefined) lines.push(`Authorization: Bearer ${spec.token}`);
+  if (spec.key !== undefined) lines.push(`Idempotency-Key: ${spec.key}`);
   if (body !== "") lines.push("Content-Type: application/json");
   lines.push(`Content-Length: ${encoder.encode(body).length}`);
   return encoder.encode(`${lines.join("\r\n")}\r\n\r\n${body}`);

@@ -1,0 +1,131 @@
+/**
+ * A database file through libSQL's own binding, on one connection. Statements stay prepared: of a
+ * small commit, preparing them anew would be two thirds of the work. After any failure the
+ * connection is opened again, so that no half-run statement is left behind.
+ */
+import type Database from "libsql";
+import type { InStatement, InValue, Row } from "@libsql/client";
+
+/** What a statement answers. */
+interface Rows {
+  readonly rows: Row[];
+}
+
+/** What a connection to a database does; libSQL's client is one. */
+export interface Connection {
+  /** `file` for a file, and else what the server is spoken to in. */
+  readonly protocol: string;
+  /** All statements in one transaction, or none. */
+  batch(statements: InStatement[], mode: "write" | "read"): Promise<readonly Rows[]>;
+  /** One statement by itself. */
+  execute(statement: InStatement): Promise<Rows>;
+  /** Statements of one text, without parameters. */
+  executeMultiple(sql: string): Promise<void>;
+  /** Closes and opens it again. */
+  reconnect(): Promise<void> | void;
+  close(): void;
+}
+
+type Args = InValue[] | Record<string, InValue>;
+
+interface Prepared {
+  readonly statement: Database.Statement<[Args]>;
+  readonly isReader: boolean;
+}
+
+type Open = () => Database.Database;
+
+/** Prepared statements that are kept; the one unused for longest goes first. */
+const PREPARED_MAX = 128;
+/** SQLite waits for a lock in the event loop's own thread: short, and then others have their turn. */
+const BUSY_WAIT_MS = 10;
+const BEGIN = { write: "BEGIN IMMEDIATE", read: "BEGIN TRANSACTION READONLY" } as const;
+const NO_ROWS: Rows = { rows: [] };
+
+/** Opens a `file:` URL, or `:memory:`. Throws libSQL's own errors. */
+export async function openFile(url: string): Promise<Connection> {
+  const { default: Binding } = await import("libsql");
+  const path = pathOf(url);
+  return new FileConnection(() =>
+    new Binding(path, { timeout: BUSY_WAIT_MS }) as Database.Database
+  );
+}
+
+/** The path that a `file:` URL names. */
+function pathOf(url: string): string {
+  if (!url.startsWith("file:")) return url;
+  const path = url.slice("file:".length).replace(/^\/\/(localhost)?(?=\/)/, "");
+  return decodeURIComponent(path);
+}
+
+class FileConnection implements Connection {
+  readonly protocol = "file";
+  #db: Database.Database;
+  readonly #prepared = new Map<string, Prepared>();
+
+  constructor(private readonly open: Open) {
+    this.#db = open();
+  }
+
+  batch(statements: readonly InStatement[], mode: "write" | "read"): Promise<Rows[]> {
+    return this.whole(() => {
+      this.run(BEGIN[mode]);
+      const results = statements.map((statement) => this.run(statement));
+      this.run("COMMIT");
+      return results;
+    });
+  }
+
+  execute(statement: InStatement): Promise<Rows> {
+    return this.whole(() => this.run(statement));
+  }
+
+  executeMultiple(sql: string): Promise<void> {
+    return this.whole(() => void this.#db.exec(sql));
+  }
+
+  reconnect(): void {
+    this.close();
+    this.#db = this.open();
+  }
+
+  close(): void {
+    this.#prepared.clear();
+    if (this.#db.open) this.#db.close();
+  }
+
+  /** Runs something whole or takes it back; a statement that failed is never used again. */
+  private async whole<T>(work: () => T): Promise<T> {
+    try {
+      return work();
+    } catch (error) {
+      this.#prepared.clear();
+      if (this.#db.open && this.#db.inTransaction) this.#db.exec("ROLLBACK");
+      throw error;
+    }
+  }
+
+  private run(given: InStatement): Rows {
+    const { sql, args = [] } = typeof given === "string" ? { sql: given } : given;
+    const { statement, isReader } = this.prepared(sql);
+    if (isReader) return { rows: statement.all(args as Args) as Row[] };
+    statement.run(args as Args);
+    return NO_ROWS;
+  }
+
+  private prepared(sql: string): Prepared {
+    let prepared = this.#prepared.get(sql);
+    if (prepared) {
+      // Taken out and put back, so that the map stays in the order of use.
+      this.#prepared.delete(sql);
+    } else {
+      const statement = this.#db.prepare(sql) as Database.Statement<[Args]>;
+      prepared = { statement, isReader: statement.reader };
+      if (this.#prepared.size >= PREPARED_MAX) {
+        this.#prepared.delete(this.#prepared.keys().next().value!);
+      }
+    }
+    this.#prepared.set(sql, prepared);
+    return prepared;
+  }
+}

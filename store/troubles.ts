@@ -1,0 +1,23 @@
+/** What goes wrong with a database, in one word for metrics. */
+
+const KINDS: readonly (readonly [code: RegExp, kind: string])[] = [
+  [/^SQLITE_BUSY|^SQLITE_LOCKED|^TRANSACTION_ACTIVE$|^CLIENT_CLOSED$/, "busy"],
+  [/^SQLITE_FULL/, "full"],
+  [/^SQLITE_IOERR|^SQLITE_CANTOPEN/, "io"],
+  [/^SQLITE_READONLY|^SQLITE_PERM/, "read_only"],
+  [/^SQLITE_CORRUPT|^SQLITE_NOTADB/, "corrupt"],
+  [/^SQLITE_/, "statement"],
+];
+
+/** Every kind, those of a network last. */
+export const TROUBLES = [...KINDS.map(([, kind]) => kind), "late", "unreachable"] as const;
+
+/** The kind of a failure by its code; a database that does not answer has none. */
+export function troubleOf(error: unknown): string {
+  const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
+  const found = typeof code === "string" && KINDS.find(([pattern]) => pattern.test(code));
+  if (found) return found[1];
+  return typeof message === "string" && /^no answer in |abort/i.test(message)
+    ? "late"
+    : "unreachable";
+}
