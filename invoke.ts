@@ -111,7 +111,7 @@ function noteRefusal(
     action: action.slice(0, 128),
     params: (body.params ?? {}) as Json,
     error: error.toJSON() as Json,
-  });
+  }, error.code !== "action_not_found");
 }
 
 function withContext(

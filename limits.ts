@@ -63,6 +63,8 @@ export const RECIPIENTS_MAX = 100;
 export const GRANTS_MAX = 1_000;
 /** Refused invocations a room remembers. */
 export const REFUSALS_MAX = 1_000;
+/** Bytes of the refused invocations that a room remembers: 1 MiB. */
+export const REFUSALS_BYTES_MAX = 1_048_576;
 /** Removals a room remembers for `since` reads. */
 export const REMOVALS_MAX = 10_000;
 

@@ -178,7 +178,7 @@ async function openStore(config: Config, client: ServiceOptions["client"]): Prom
 async function prepareFolder(url: string): Promise<void> {
   if (!url.startsWith("file:")) return;
   const folder = url.slice("file:".length).replace(/[^/]*$/, "");
-  if (folder !== "") await Deno.mkdir(folder, { recursive: true });
+  if (folder !== "") await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
 }
 
 /** Through the framework, where no route of a room's was meant as it stands. */
@@ -240,8 +240,8 @@ function mountOperations(app: Hono, deps: Deps, metrics: Metrics): void {
 function mountPeers(app: Hono, peers: Peers): void {
   app.post(HINT_PATH, async (c) => {
     try {
-      const body = await c.req.json<unknown>().catch(() => undefined);
-      peers.take(c.req.header("authorization"), body);
+      peers.mustBePeer(c.req.header("authorization"));
+      peers.take(await c.req.json<unknown>().catch(() => undefined));
       return renderReply({ status: 202, body: { ok: true } }, newRequestId(), false);
     } catch (error) {
       return renderError(error, newRequestId());

@@ -85,12 +85,16 @@ export class Peers {
     }
   }
 
-  /** Takes a hint. Throws `not_found` for whoever is no peer, `invalid_argument`. */
-  take(authorization: string | undefined, body: unknown): void {
+  /** Lets other instances in. Throws `not_found` for whoever is none: nothing of theirs is read. */
+  mustBePeer(authorization: string | undefined): void {
     const { peerToken } = this.config;
     const isPeer = peerToken !== undefined && authorization !== undefined &&
       isSame(authorization, `Bearer ${peerToken}`);
     if (!isPeer) throw new SyncError("not_found", "There is nothing here.");
+  }
+
+  /** Takes a hint. Throws `invalid_argument`. */
+  take(body: unknown): void {
     const { shards } = (body ?? {}) as { shards?: unknown };
     const most = this.engine.store.shards.length;
     const isShard = (shard: unknown): shard is number =>

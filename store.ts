@@ -16,6 +16,7 @@ import type { Db, Row, Statement } from "./store/db.ts";
 import { migrate } from "./store/migrate.ts";
 import { Pulse } from "./store/pulse.ts";
 import { purgeDeletedIn } from "./store/purge.ts";
+import { Reads } from "./store/reads.ts";
 import type { EntryRow, LoadedRoom, LogFilter, News, RoomCommit, RoomRow } from "./store/rows.ts";
 import { openShards, shardOf, stampShard, type StoreOptions } from "./store/shards.ts";
 import {
@@ -44,10 +45,12 @@ export class Store {
   readonly pulses: readonly (Pulse | undefined)[];
 
   readonly #writers: readonly GroupWriter[];
+  readonly #reads: readonly Reads[];
   #probe: Promise<unknown> | undefined;
 
   private constructor(readonly shards: readonly Db[], instance: string) {
     this.pulses = shards.map((db) => db.isShared ? new Pulse(db) : undefined);
+    this.#reads = shards.map((db) => new Reads(db));
     this.#writers = shards.map((db, shard) => new GroupWriter(db, shard !== 0, instance));
   }
 
@@ -242,11 +245,11 @@ export class Store {
 
   /** A page of the records after `after`, with the keys of their requests: what others wrote. */
   async readNews(room: string, after: number, limit: number): Promise<News> {
-    const rows = await this.of(room).all(
-      `SELECT ${LOG_COLUMNS}, ts, idem, digest FROM log WHERE room = :room AND seq > :after
+    const rows = await this.#reads[this.shardOf(room)]!.ask({
+      sql: `SELECT ${LOG_COLUMNS}, ts, idem, digest FROM log WHERE room = :room AND seq > :after
         ORDER BY seq LIMIT :limit`,
-      { room, after, limit },
-    );
+      args: { room, after, limit },
+    });
     return newsOf(rows);
   }
 

@@ -46,6 +46,16 @@ export function atMost(
   return { what, unit, product, ...beside, target: `≤ ${limit} ${unit}`, holds: product <= limit };
 }
 
+/** A figure that is held to nothing: it says what another one is made of. */
+export function noted(
+  what: string,
+  unit: Figure["unit"],
+  product: number,
+  beside?: { readonly reference: number; readonly against: string },
+): Figure {
+  return { what, unit, product, ...beside, target: "–", holds: true };
+}
+
 /** Product over reference; undefined where there is none. */
 export function ratioOf({ product, reference }: Figure): number | undefined {
   return reference === undefined || reference === 0 ? undefined : product / reference;
@@ -65,7 +75,7 @@ export function line(figure: Figure): string {
     (reference === undefined ? "–" : `${number(reference)} ${unit}`).padStart(14),
     number(ratioOf(figure)).padStart(8),
     target.padStart(12),
-    holds ? "holds " : "MISSED",
+    target === "–" ? "      " : holds ? "holds " : "MISSED",
     against ?? "",
   ].join("  ");
 }

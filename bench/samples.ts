@@ -49,15 +49,18 @@ interface Node {
   readonly children: readonly Node[];
 }
 
-/** The processor's tree without the time in which there was nothing to do. */
+/** The processor's tree without the time in which there was nothing to do, or the profiler began. */
 function cpuTree({ nodes, samples, timeDeltas }: CpuSamples): Node {
   const own = new Map<number, number>();
   samples.forEach((id, i) => own.set(id, (own.get(id) ?? 0) + (timeDeltas[i] ?? 0)));
   const byId = new Map(nodes.map((node) => [node.id, node]));
   const build = (id: number): Node => {
     const { callFrame, children = [] } = byId.get(id)!;
-    const isIdle = callFrame.functionName === "(idle)";
-    return { frame: callFrame, self: isIdle ? 0 : own.get(id) ?? 0, children: children.map(build) };
+    const { functionName, url } = callFrame;
+    if (functionName === "(idle)" || (functionName === "inspect" && url.endsWith("/host.ts"))) {
+      return { frame: callFrame, self: 0, children: [] };
+    }
+    return { frame: callFrame, self: own.get(id) ?? 0, children: children.map(build) };
   };
   return build(nodes[0]!.id);
 }

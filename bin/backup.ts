@@ -12,6 +12,7 @@ import { hotFromRows } from "../engine/rows.ts";
 import { SyncError } from "../errors.ts";
 import { Store } from "../store.ts";
 import { copyDatabase, damageOf, isWholeDump, loadDump } from "../store/backup.ts";
+import { pathOf } from "../store/file.ts";
 import type { JsonObject } from "../types.ts";
 import { verifyRoom } from "../verify.ts";
 
@@ -39,7 +40,7 @@ export async function backUp({ url, token }: Source, to: string): Promise<Copied
   const folder = await mkdtemp(join(dirname(target), `.${basename(target)}-`));
   try {
     const copy = join(folder, "copy.db");
-    if (url.startsWith("file:")) copyDatabase(url.slice("file:".length), copy);
+    if (url.startsWith("file:")) copyDatabase(pathOf(url), copy);
     else loadDump(await fetchDump(url, token), copy);
     const damage = damageOf(copy);
     if (damage !== undefined) throw new Error(`the copy of ${url} is damaged: ${damage}`);

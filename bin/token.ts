@@ -105,7 +105,8 @@ if (import.meta.main) {
     const order = parseOrder(process.argv.slice(2));
     const config = readConfig((name) => process.env[name]);
     if (config.db.startsWith("file:")) {
-      mkdirSync(dirname(config.db.slice("file:".length)), { recursive: true });
+      const folder = dirname(config.db.slice("file:".length));
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
     }
     const store = await Store.open({
       url: config.db,

@@ -2,6 +2,7 @@
  * `deno task val --out DIR`: writes the service as a Val Town val, which knows no import map, no
  * file system and no binaries: plain files below the host's size, the browser's code built in.
  */
+import { readdir } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -151,6 +152,16 @@ export async function valFiles(ownDatabase: boolean): Promise<ReadonlyMap<string
   return files;
 }
 
+/** Files of a folder that are no part of the val, those of tools (`.vt`) apart. */
+async function strangersIn(folder: string, files: ReadonlyMap<string, string>): Promise<string[]> {
+  const strangers: string[] = [];
+  for (const entry of await readdir(folder, { withFileTypes: true, recursive: true })) {
+    const path = relative(folder, join(entry.parentPath, entry.name));
+    if (entry.isFile() && !path.startsWith(".") && !files.has(path)) strangers.push(path);
+  }
+  return strangers;
+}
+
 if (import.meta.main) {
   const { values } = parseArgs({
     args: process.argv.slice(2),
@@ -167,4 +178,7 @@ if (import.meta.main) {
     await Deno.writeTextFile(target, text);
   }
   console.log(`${files.size} files in ${values.out}`);
+  for (const path of await strangersIn(values.out, files)) {
+    console.log(`${path} is no part of it; take it away if an earlier version left it there`);
+  }
 }

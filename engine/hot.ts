@@ -4,7 +4,7 @@
  */
 import type { Program } from "../cel.ts";
 import type { SyncError } from "../errors.ts";
-import { PRESENCE_WRITE_MS, REFUSALS_MAX } from "../limits.ts";
+import { PRESENCE_WRITE_MS, REFUSALS_BYTES_MAX, REFUSALS_MAX } from "../limits.ts";
 import type { Applied, Room } from "../room.ts";
 import type { ActorsPort } from "../sight/actors.ts";
 import { Memos } from "../sight/memos.ts";
@@ -91,6 +91,8 @@ export class HotRoom implements LiveRoom {
   actors: ActorsPort | undefined = undefined;
   readonly idempotent = new Map<string, Idempotent>();
   readonly refusals: Refusal[] = [];
+  readonly #refusalSizes: number[] = [];
+  #refusalBytes = 0;
   /** Refused invocations by action, since the room was loaded. */
   readonly refusedCount = new Map<string, number>();
   readonly waits = new Map<string, OpenWaits>();
@@ -194,10 +196,18 @@ export class HotRoom implements LiveRoom {
     return true;
   }
 
-  /** Remembers a refused invocation, the newest thousand of them. */
-  refuse(refusal: Refusal): void {
+  /** Remembers a refused invocation: the newest thousand of them, and no more than so many bytes. */
+  refuse(refusal: Refusal, isOfAction: boolean): void {
+    const bytes = JSON.stringify(refusal).length;
     this.refusals.push(refusal);
-    if (this.refusals.length > REFUSALS_MAX) this.refusals.shift();
+    this.#refusalSizes.push(bytes);
+    this.#refusalBytes += bytes;
+    while (this.refusals.length > REFUSALS_MAX || this.#refusalBytes > REFUSALS_BYTES_MAX) {
+      this.refusals.shift();
+      this.#refusalBytes -= this.#refusalSizes.shift()!;
+    }
+    // Names that nothing has are without number.
+    if (!isOfAction) return;
     this.refusedCount.set(refusal.action, (this.refusedCount.get(refusal.action) ?? 0) + 1);
   }
 }

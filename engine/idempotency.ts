@@ -6,12 +6,25 @@ import type { Millis } from "../types.ts";
 import type { HotRoom, Idempotent } from "./hot.ts";
 import type { IdempotencyKey, Outcome } from "./types.ts";
 
+/** Keys of yesterday that go when a new one comes: more than one, so that none pile up. */
+const FORGOTTEN_AT_ONCE = 4;
+
+/** A room that stays in memory would keep them for ever; the oldest stand first. */
+function forgetOld({ idempotent }: HotRoom, now: Millis): void {
+  let left = FORGOTTEN_AT_ONCE;
+  for (const [key, { ts }] of idempotent) {
+    if (left-- === 0 || ts + IDEMPOTENCY_MS > now) return;
+    idempotent.delete(key);
+  }
+}
+
 /** Notes a request; the answer tells which record it became, or that it became none. */
 export function remember(
   hot: HotRoom,
   idem: IdempotencyKey,
   now: Millis,
 ): (seq: number | undefined) => void {
+  forgetOld(hot, now);
   const { promise, resolve } = Promise.withResolvers<void>();
   const known: Idempotent = { digest: idem.digest, ts: now, ended: promise };
   hot.idempotent.set(idem.key, known);

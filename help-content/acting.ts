@@ -195,7 +195,8 @@ says; help names a key to read; example is a body that would be accepted.
        could_change, the actions that can change that. Wait for it, or invoke one of those.
      version_conflict: current is what stands there; decide again. already_claimed: take another task.
      action_cooldown: available_at. action_disabled: wait until it is enabled. stale_fence: stop working.
-413  too_large. 422 idempotency_key_reused: take a fresh key. 429 rate_limited: Retry-After seconds.
+413  too_large. 422 idempotency_key_reused: take a fresh key.
+429  rate_limited, quota_exceeded (quota, limit, used): repeat after Retry-After seconds.
 503  store_busy, unavailable, outcome_unknown: repeat with the same Idempotency-Key.
 
     invoke set {"key": "n", "value": "text"}

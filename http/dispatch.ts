@@ -22,8 +22,9 @@ interface Found {
   readonly params: Readonly<Record<string, string>>;
 }
 
-/** Requests that were found are found again at once, the newest this many. */
+/** Requests that were found are found again at once: this many, of so many characters at most. */
 const FOUND_MAX = 4_096;
+const FOUND_LENGTH_MAX = 256;
 
 /** The routes below `/rooms/` by how many segments they have. */
 export class Dispatch {
@@ -50,10 +51,14 @@ export class Dispatch {
     if (!found) {
       found = this.find(method, path);
       if (!found) return undefined;
-      if (this.#found.size >= FOUND_MAX) this.#found.clear();
-      this.#found.set(name, found);
+      if (name.length <= FOUND_LENGTH_MAX) this.keep(name, found);
     }
     return found.handle(request, found.params);
+  }
+
+  private keep(name: string, found: Found): void {
+    if (this.#found.size >= FOUND_MAX) this.#found.clear();
+    this.#found.set(name, found);
   }
 
   private find(method: string, path: string): Found | undefined {

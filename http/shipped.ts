@@ -20,8 +20,11 @@ import mcp from "../reference/mcp.md" with { type: "text" };
 import memory from "../reference/memory.md" with { type: "text" };
 import migrating from "../reference/migrating.md" with { type: "text" };
 import operations from "../reference/operations.md" with { type: "text" };
+import performance from "../reference/performance.md" with { type: "text" };
 import policy from "../reference/policy.md" with { type: "text" };
+import scaling from "../reference/scaling.md" with { type: "text" };
 import security from "../reference/security.md" with { type: "text" };
+import simulation from "../reference/simulation.md" with { type: "text" };
 import soak from "../reference/soak.md" with { type: "text" };
 import surfaces from "../reference/surfaces.md" with { type: "text" };
 import tokens from "../reference/tokens.md" with { type: "text" };
@@ -54,8 +57,11 @@ export const DOCUMENTS: Readonly<Record<string, string>> = {
   "memory.md": memory,
   "migrating.md": migrating,
   "operations.md": operations,
+  "performance.md": performance,
   "policy.md": policy,
+  "scaling.md": scaling,
   "security.md": security,
+  "simulation.md": simulation,
   "soak.md": soak,
   "surfaces.md": surfaces,
   "tokens.md": tokens,

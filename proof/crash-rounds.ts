@@ -81,11 +81,12 @@ class CrashRun {
     const load = this.#load!;
     const { server } = this;
     let isOver = false;
-    const loading = load.run(ask, CLIENTS, () => isOver);
-    await pause(this.chance() * LOAD_MS_MAX);
-    await server.kill();
-    isOver = true;
-    await loading;
+    const killing = pause(this.chance() * LOAD_MS_MAX).then(async () => {
+      await server.kill();
+      isOver = true;
+    });
+    // Together, so that what the load finds wrong is not lost while the kill is waited for.
+    await Promise.all([load.run(ask, CLIENTS, () => isOver), killing]);
     this.#inDoubt += load.inDoubt.length;
     await mustBeSound(this.folder);
     if (round % AT_START_EVERY === 0) await this.killAtStart();

@@ -30,6 +30,7 @@ export interface Fault {
 
 const CLIENTS = 8;
 const IDLE = 10_000;
+const REFUSED = 5_000;
 const BUSY_MS = 3_000;
 const HELD_MS = 8_000;
 
@@ -134,7 +135,15 @@ async function unwritable(seed: number): Promise<string[]> {
       await limitFileSize(patient.server.pid, undefined);
       await untilWell(patient, 20);
     }
-    return ["ten times unwritable, ten times back"];
+    const before = await residentMb(patient.server.pid);
+    await limitFileSize(patient.server.pid, 0);
+    await untilRefused(patient, REFUSED);
+    const after = await residentMb(patient.server.pid);
+    await limitFileSize(patient.server.pid, undefined);
+    return [
+      "ten times unwritable, ten times back",
+      `${REFUSED} refused in one go: ${before.toFixed(0)} to ${after.toFixed(0)} MB`,
+    ];
   });
 }
 
@@ -150,7 +159,7 @@ async function failingFsync(seed: number): Promise<string[]> {
 async function busy(seed: number): Promise<string[]> {
   return await onPatient(seed, { isFile: true }, async (patient) => {
     await untilWell(patient, 50);
-    const other = new DatabaseSync(join(patient.folder, "sync.db"));
+    const other = new DatabaseSync(join(patient.folder, "sync.db"), { timeout: 5_000 });
     const held = async (ms: number): Promise<string> => {
       const before = refusals(patient.load);
       other.exec("BEGIN IMMEDIATE");

@@ -1,6 +1,7 @@
 /**
  * Runs seeds of the simulation: `deno task simulate --seeds=1000 --from=1`, or one of them with
- * everything that happened in it: `--seed=N --trace`. Ends with 1 if one of them went wrong.
+ * everything that happened in it: `--seed=N --trace`, and what the service logged: `--log=json`.
+ * `--plant="nobody is woken"` puts a fault in first. Ends with 1 if one of them went wrong.
  */
 import { parseArgs } from "node:util";
 import { PLANTS } from "./simulation/plants.ts";
@@ -18,7 +19,11 @@ const { values } = parseArgs({
   },
 });
 
-if (values.plant !== undefined) PLANTS[values.plant]!();
+if (values.plant !== undefined) {
+  const plant = PLANTS[values.plant];
+  if (!plant) throw new Error(`--plant takes one of:\n${Object.keys(PLANTS).join("\n")}`);
+  plant();
+}
 const one = values.seed === undefined ? undefined : Number(values.seed);
 const first = one ?? Number(values.from), count = one === undefined ? Number(values.seeds) : 1;
 const begun = performance.now();
@@ -44,6 +49,8 @@ for (let seed = first; seed < first + count; seed++) {
     console.log(`seed ${seed} after ${verdict.steps} steps:`);
     for (const text of verdict.wrong) console.log(`  ${text}`);
   }
+  const done = seed - first + 1;
+  if (done % 100 === 0) console.log(`${done} of ${count}`);
   if (one !== undefined) console.log(`seed ${seed}: ${verdict.digest}`);
 }
 

@@ -85,7 +85,7 @@ export async function soak(options: SoakOptions, tell: (line: string) => void): 
     machine = await SoakMachine.start(folder);
     const faults = await settleAccounts(machine, tally, homes);
     if (exit !== 0) faults.push(`the server ended with ${exit}`);
-    const verdicts = judge(samples), failures = Object.fromEntries(tally.failures);
+    const verdicts = judge(samples, homes.length), failures = Object.fromEntries(tally.failures);
     return {
       version: await versionOf(),
       startedAt,
@@ -101,7 +101,7 @@ export async function soak(options: SoakOptions, tell: (line: string) => void): 
       failures,
       faults,
       verdicts,
-      isFlat: verdicts.every(({ isFlat }) => isFlat),
+      isFlat: verdicts.every(({ judgement }) => judgement !== "grows"),
       samples,
     };
   } finally {

@@ -38,11 +38,8 @@ export function scopeCell(scope: string): string {
 }
 
 /** What has changed when these cells have: their scopes, too, and after a record the head. */
-function cellsAround(
-  touched: Iterable<string>,
-  isRecord: boolean,
-  cells: Set<string>,
-): Set<string> {
+function cellsAround(touched: Iterable<string>, isRecord: boolean): Set<string> {
+  const cells = new Set<string>();
   for (const cell of touched) {
     cells.add(cell);
     const at = cell.indexOf("\u0000");
@@ -103,19 +100,14 @@ export class Memos {
    * cells that may now read differently. What is no record moves neither the head nor a scope.
    */
   invalidate(touched: Iterable<string>, isRecord = true): Set<string> {
-    const affected = new Set<string>();
-    if (this.#dependents.size === 0) return cellsAround(touched, isRecord, affected);
-    const queue: string[] = [];
-    const add = (cell: string): void => {
-      if (affected.has(cell)) return;
-      affected.add(cell);
-      queue.push(cell);
-    };
-    for (const cell of cellsAround(touched, isRecord, new Set())) add(cell);
-    for (let cell = queue.pop(); cell !== undefined; cell = queue.pop()) {
-      for (const key of [...this.#dependents.get(cell) ?? []]) {
+    const affected = cellsAround(touched, isRecord);
+    // What is added on the way is walked, too.
+    for (const cell of this.#dependents.size > 0 ? affected : []) {
+      const dependents = this.#dependents.get(cell);
+      if (!dependents) continue;
+      for (const key of [...dependents]) {
         this.drop(key);
-        this.cellsOf(key).forEach(add);
+        for (const other of this.cellsOf(key)) affected.add(other);
       }
     }
     return affected;

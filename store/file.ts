@@ -52,7 +52,7 @@ export async function openFile(url: string): Promise<Connection> {
 }
 
 /** The path that a `file:` URL names. */
-function pathOf(url: string): string {
+export function pathOf(url: string): string {
   if (!url.startsWith("file:")) return url;
   const path = url.slice("file:".length).replace(/^\/\/(localhost)?(?=\/)/, "");
   return decodeURIComponent(path);
@@ -85,21 +85,36 @@ class FileConnection implements Connection {
   }
 
   reconnect(): void {
-    this.close();
+    this.letGo();
     this.#db = this.open();
   }
 
   close(): void {
+    if (this.#db.open) this.writeBack();
+    this.letGo();
+  }
+
+  /** A process that ends at once leaves SQLite no time for it: then the file is not yet whole. */
+  private writeBack(): void {
+    this.#prepared.clear();
+    try {
+      this.#db.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    } catch (error) {
+      // It stays in the log beside the file, and is read from there.
+      if ((error as { code?: unknown }).code === undefined) throw error;
+    }
+  }
+
+  private letGo(): void {
     this.#prepared.clear();
     if (this.#db.open) this.#db.close();
   }
 
-  /** Runs something whole or takes it back; a statement that failed is never used again. */
+  /** Runs something whole or takes it back. */
   private async whole<T>(work: () => T): Promise<T> {
     try {
       return work();
     } catch (error) {
-      this.#prepared.clear();
       if (this.#db.open && this.#db.inTransaction) this.#db.exec("ROLLBACK");
       throw error;
     }
@@ -108,9 +123,15 @@ class FileConnection implements Connection {
   private run(given: InStatement): Rows {
     const { sql, args = [] } = typeof given === "string" ? { sql: given } : given;
     const { statement, isReader } = this.prepared(sql);
-    if (isReader) return { rows: statement.all(args as Args) as Row[] };
-    statement.run(args as Args);
-    return NO_ROWS;
+    try {
+      if (isReader) return { rows: statement.all(args as Args) as Row[] };
+      statement.run(args as Args);
+      return NO_ROWS;
+    } catch (error) {
+      // Never used again. The others are: each lives on outside the heap until it is collected.
+      this.#prepared.delete(sql);
+      throw error;
+    }
   }
 
   private prepared(sql: string): Prepared {

@@ -4,7 +4,8 @@
 export async function takeLock(url: string): Promise<Deno.FsFile | "taken"> {
   const path = `${url.slice("file:".length)}.lock`;
   const folder = path.replace(/[^/]*$/, "");
-  if (folder !== "") await Deno.mkdir(folder, { recursive: true });
+  // What agents keep private is nobody else's on this machine.
+  if (folder !== "") await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
   const file = await Deno.open(path, { create: true, write: true });
   if (file.tryLockSync(true)) return file;
   file.close();

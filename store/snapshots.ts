@@ -2,7 +2,7 @@
  * Snapshots of rooms, samples of views and the purge of a log's beginning: all of it beside the
  * log. A `base` snapshot is where a log begins, a `cache` one only saves folding.
  */
-import { bodyOf } from "./log-inserts.ts";
+import { bodyOf } from "./statements.ts";
 import type { Store } from "../store.ts";
 import type { Row } from "./db.ts";
 import type { SideStatement } from "./rows.ts";

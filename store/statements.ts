@@ -2,7 +2,7 @@
 import { SQL_PARAM_BYTES_MAX } from "../limits.ts";
 import type { Json, LogRecord } from "../types.ts";
 import type { Db, Row, Statement } from "./db.ts";
-import { LogInserts } from "./log-inserts.ts";
+import { type Bound, BoundRows, textsOf } from "./bound-rows.ts";
 import type {
   IdempotentRow,
   LogFilter,
@@ -74,6 +74,12 @@ export function idempotentRow(row: Row): IdempotentRow {
 /** Columns of the log that make a record. */
 export const LOG_COLUMNS = "seq, kind, agent, actor, action, body, nonce, hash";
 
+/** What of a record has no column of its own, as JSON. */
+export function bodyOf(record: LogRecord): string {
+  const { ts, prev, on_behalf, session, params, result, seen, signed, writes } = record;
+  return JSON.stringify({ ts, prev, on_behalf, session, params, result, seen, signed, writes });
+}
+
 /** A record from its row. */
 export function logRecord(row: Row): LogRecord {
   const body = JSON.parse(String(row["body"])) as Pick<LogRecord, "ts" | "prev">;
@@ -127,6 +133,12 @@ const INSERT_ROOMS = `INSERT INTO room
     j.value->>4
   FROM json_each(:rows) AS j WHERE true
   ON CONFLICT DO NOTHING`;
+const INSERT_LOG = textsOf(14, (values) =>
+  `INSERT INTO log
+    (room, seq, ts, kind, agent, actor, action, body, nonce, hash, idem, digest, reply)
+  SELECT v.column1, v.column3, v.column4, v.column5, v.column6, v.column7, v.column8, v.column9,
+    v.column10, v.column11, v.column12, v.column13, v.column14
+  FROM (VALUES ${values}) AS v JOIN room AS r ON r.uid = v.column1 AND r.head = v.column2`);
 // Materialized, or every record of a key would parse the list of all its records anew.
 const INSERT_LOG_KEYS = `INSERT OR IGNORE INTO log_key (room, scope, key, seq)
   WITH k AS MATERIALIZED (
@@ -135,11 +147,12 @@ const INSERT_LOG_KEYS = `INSERT OR IGNORE INTO log_key (room, scope, key, seq)
     FROM json_each(:rows) AS j)
   SELECT k.room, k.scope, k.key, s.value
   FROM k JOIN room AS r ON r.uid = k.room AND r.head = k.base, json_each(k.seqs) AS s`;
-const UPSERT_ENTRIES = `INSERT INTO entry (room, scope, key, value, meta)
-  SELECT j.value->>0, j.value->>2, j.value->>3, j.value->>4, j.value->>5
-  FROM json_each(:rows) AS j JOIN room AS r ON r.uid = j.value->>0 AND r.head = j.value->>1
+const UPSERT_ENTRIES = textsOf(6, (values) =>
+  `INSERT INTO entry (room, scope, key, value, meta)
+  SELECT v.column1, v.column3, v.column4, v.column5, v.column6
+  FROM (VALUES ${values}) AS v JOIN room AS r ON r.uid = v.column1 AND r.head = v.column2
   WHERE true
-  ON CONFLICT (room, scope, key) DO UPDATE SET value = excluded.value, meta = excluded.meta`;
+  ON CONFLICT (room, scope, key) DO UPDATE SET value = excluded.value, meta = excluded.meta`);
 const DELETE_ENTRIES = `DELETE FROM entry WHERE (room, scope, key) IN (
   SELECT j.value->>0, j.value->>2, j.value->>3
   FROM json_each(:rows) AS j JOIN room AS r ON r.uid = j.value->>0 AND r.head = j.value->>1)`;
@@ -170,19 +183,21 @@ export function statementsOf(
   group: readonly RoomCommit[],
   { isAway, isShared, errands }: GroupPlace,
 ): Statement[] {
-  const log = new LogInserts();
-  const keys: Json[] = [], entries: Json[] = [], gone: Json[] = [];
+  const log = new BoundRows(INSERT_LOG), entries = new BoundRows(UPSERT_ENTRIES);
+  const keys: Json[] = [], gone: Json[] = [];
   const rooms: Json[] = [], created: Json[] = [];
   for (const c of group) {
     if (c.created) {
       const { id, createdAt, base, forkedFrom } = c.created;
       created.push([c.uid, id, createdAt, textOrNull(base), textOrNull(forkedFrom), c.base]);
     }
-    for (const row of c.rows) log.add(c, row);
+    for (const row of c.rows) addLogRow(log, c, row);
     for (const { scope, key, seqs } of seqsByKey(c.rows)) {
       keys.push([c.uid, c.base, scope, key, seqs]);
     }
-    for (const e of c.entries) entries.push([c.uid, c.base, e.scope, e.key, e.value, e.meta]);
+    for (const { scope, key, value, meta } of c.entries) {
+      entries.add([c.uid, c.base, scope, key, value, meta], value.length + meta.length);
+    }
     for (const g of c.gone) gone.push([c.uid, c.base, g.scope, g.key]);
     rooms.push([c.uid, c.base, c.head, c.hash, c.ts, c.label, textOrNull(c.meta), c.agents]);
   }
@@ -190,7 +205,7 @@ export function statementsOf(
     ...pieces(INSERT_ROOMS, created),
     ...log.finish(),
     ...pieces(INSERT_LOG_KEYS, keys),
-    ...pieces(UPSERT_ENTRIES, entries),
+    ...entries.finish(),
     ...pieces(DELETE_ENTRIES, gone),
     ...group.flatMap((c) => c.side.filter((s) => !(isAway && s.isHome)).map((s) => guarded(s, c))),
     ...errands,
@@ -199,6 +214,16 @@ export function statementsOf(
       args: { rows: JSON.stringify(rooms) },
     },
   ];
+}
+
+function addLogRow(log: BoundRows, { uid, base }: RoomCommit, { record, ts, idem }: LogRow): void {
+  const { seq, kind, agent, actor, action, nonce, hash } = record;
+  const body = bodyOf(record);
+  const of: Bound[] = idem ? [idem.key, idem.digest, idem.reply] : [null, null, null];
+  log.add(
+    [uid, base, seq, ts, kind, agent, actor, action ?? null, body, nonce, hash, ...of],
+    body.length + (idem?.reply.length ?? 0),
+  );
 }
 
 /** The records of a group that wrote each key: one row for many records of one key. */

@@ -38,8 +38,9 @@ const LIES: readonly (readonly [
 ])[] = [
   ["a record is gone", /is gone|gap in the log/, (path, text) => {
     if (!path.includes("/log?")) return undefined;
-    const body = JSON.parse(text);
-    return JSON.stringify({ ...body, records: body.records.slice(0, -1) });
+    const body: { records: { action?: string }[] } = JSON.parse(text);
+    const lost = body.records.findLastIndex(({ action }) => action === "pair");
+    return JSON.stringify({ ...body, records: body.records.toSpliced(lost, 1) });
   }],
   [
     "a write of three is missing",

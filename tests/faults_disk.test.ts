@@ -128,7 +128,7 @@ Deno.test("A database that somebody else locks: short locks are waited for, long
   await withServer([], async (patient) => {
     const { folder, load, until } = patient;
     await until("acknowledged", 20);
-    const other = new DatabaseSync(join(folder, "sync.db"));
+    const other = new DatabaseSync(join(folder, "sync.db"), { timeout: 5_000 });
     const held = async (run: () => Promise<unknown>): Promise<void> => {
       other.exec("BEGIN IMMEDIATE");
       try {

@@ -4,7 +4,7 @@
  * container's own commands. The same walk everywhere.
  */
 import assert from "node:assert/strict";
-import { readFile, writeFile } from "node:fs/promises";
+import { copyFile, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { rewritten, VAL_FILE_CHARS_MAX, valFiles } from "../bin/val.ts";
 import { SHIPPED_PATH, shippedModule } from "../bin/build.ts";
@@ -78,7 +78,7 @@ Deno.test("A function with network and environment only: over a libSQL URL, and 
   const server = await openLibsqlServer();
   try {
     await t.step(
-      "main.ts, built, over a URL; waits no longer than the host allows",
+      "main.ts and serve.ts, built, over a URL; waits no longer than the host allows",
       () =>
         inFolder(async (folder) => {
           await copyAsImage(folder);
@@ -105,6 +105,15 @@ Deno.test("A function with network and environment only: over a libSQL URL, and 
             host({ cwd: folder, args: ["run", ...SANDBOX, "run.ts"], env: longer }),
             (on) => walk(on, "by-url"),
           );
+          // As Deno Deploy does: a program that listens, and is told to end by SIGINT.
+          const program = { ...longer, HOST: "0.0.0.0" };
+          await withHost(
+            host({ cwd: folder, args: ["run", ...SANDBOX, "serve.ts"], env: program }),
+            async (on) => {
+              await walk(on, "by-program");
+              assert.equal(await on.stop("SIGINT"), 0, on.output());
+            },
+          );
         }),
     );
     await t.step(
@@ -114,7 +123,8 @@ Deno.test("A function with network and environment only: over a libSQL URL, and 
           await writeFiles(folder, await valFiles(true));
           await writeFile(join(folder, "database.ts"), HOST_DATABASE);
           await writeFile(join(folder, "run.ts"), RUNNER.replace("ENTRY", "main.http.ts"));
-          const args = ["run", "--no-config", `--lock=${join(ROOT, "deno.lock")}`, ...SANDBOX];
+          await copyFile(join(ROOT, "deno.lock"), join(folder, "val.lock"));
+          const args = ["run", "--no-config", "--lock=val.lock", ...SANDBOX];
           const env = { HOST_DATABASE: server.url, SYNC_ROOM_CREATION: "open" };
           const start = () => host({ cwd: folder, args: [...args, "run.ts"], env });
           await withHost(start(), async (one) => {

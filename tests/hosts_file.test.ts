@@ -3,7 +3,7 @@
  * container's own command, each from the text that operators use, with the permissions it names.
  */
 import assert from "node:assert/strict";
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type Reply, send } from "./harness.ts";
 import {
@@ -75,6 +75,8 @@ for (const file of Object.keys(COMMANDS)) {
         assert.equal(body?.closing, true, text);
         assert.equal(await ended, 0, on.output());
       });
+      const beside = await stat(join(data, "sync.db-wal")).catch(() => undefined);
+      assert.equal(beside?.size ?? 0, 0, "what is acknowledged lies in the file itself");
     });
   });
 }

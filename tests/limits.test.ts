@@ -30,6 +30,8 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   RECORD_BYTES_MAX: "attacks",
   MEMBERS_MAX: "attacks",
   NARROWED_ROOMS_MAX: "identity_tokens",
+  BODY_MS_MAX: "faults_clients",
+  DB_CALL_MS_MAX: "faults_server",
   FOLLOW_MS: "engine_remote",
   FOLLOW_RECORDS: "shards",
   ERRANDS_MS: "shards",
@@ -518,6 +520,22 @@ holds(
     assert.equal(body.refusals.length, limits.REFUSALS_MAX);
     assert.equal(body.refusals[0].params.i, limits.REFUSALS_MAX + 2);
     assert.equal(body.refusals.at(-1).params.i, 3);
+  }),
+);
+
+holds(
+  ["REFUSALS_BYTES_MAX"],
+  "bytes of refusals that are remembered",
+  within(async ({ on, room, invoke }) => {
+    const kept = async () => {
+      const { body } = await on.call("GET", `/rooms/${room.id}/poll`, { token: room.admin });
+      return body.refusals.map((refusal: { params: { i: number } }) => refusal.params.i);
+    };
+    const quarter = "x".repeat(limits.REFUSALS_BYTES_MAX / 4);
+    for (let i = 0; i < 3; i++) await invoke("nope", { i, quarter });
+    assert.deepEqual(await kept(), [2, 1, 0]);
+    await invoke("nope", { i: 3, quarter });
+    assert.deepEqual(await kept(), [3, 2, 1], "the oldest is forgotten");
   }),
 );
 

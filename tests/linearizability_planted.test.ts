@@ -20,7 +20,7 @@ for (const [plant, { what, isFault, needs }] of Object.entries(PLANTS)) {
     const isKilled = needs === "a kill";
     const report = await run({
       ms: 400,
-      callsMin: 250,
+      callsMin: 350,
       killsMin: isKilled ? 1 : 0,
       killMs: isKilled ? 400 : 0,
       instances: needs === "two instances" ? 2 : 1,

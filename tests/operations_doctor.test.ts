@@ -7,6 +7,7 @@ import {
   readdir,
   readFile,
   rm,
+  stat,
   truncate,
   utimes,
   writeFile,
@@ -71,19 +72,21 @@ async function runDoctor(command: string, env: Record<string, string>) {
 }
 
 Deno.test("A running server in good health: nothing fails, who holds the database is named, and nothing is changed", async () => {
-  await withFolder(async (folder) => {
+  await withFolder(async (outer) => {
+    const folder = join(outer, "made");
     const server = await startServer({ folder });
     try {
       const made = await server.ask("POST", "/rooms", { body: {} });
       assert.equal(made.status, 201);
       const env = { SYNC_DB: `file:${folder}/sync.db`, PORT: String(server.port) };
-      await chmod(join(folder, "sync.db"), 0o600);
+      assert.equal((await stat(folder)).mode & 0o777, 0o700, "it made its folder for itself");
       const before = (await readdir(folder)).sort();
       const report = await examine(env, { isDeep: true });
       assert.deepEqual(problems(report).filter((line) => line.startsWith("fail")), []);
       assert.equal(report.ok, true);
       const { checks } = report;
       assert.match(said(checks, "lock"), new RegExp(`ok: held by process ${server.pid}: .*serve`));
+      assert.match(said(checks, "file"), /^ok/);
       assert.match(said(checks, "schema"), /^ok/);
       assert.match(said(checks, "write"), /^(ok|warn): a write takes/);
       assert.match(said(checks, "damage"), /^ok/);
@@ -172,6 +175,7 @@ Deno.test("A machine that cannot keep a database is found out: folder, log besid
     const config = configOf({ SYNC_DB: `file:${path}` });
     await writeFile(path, "x", { mode: 0o644 });
     await chmod(path, 0o644);
+    await chmod(folder, 0o755);
     await writeFile(`${path}-wal`, "");
     await truncate(`${path}-wal`, 80 * 2 ** 20);
     const { checks } = await checkMachine(config, { backups: join(folder, "none") });
@@ -309,6 +313,7 @@ async function behindProxy(
       const reply = await on.call(request.method!, path, { ...body, headers });
       const spoilt = spoil(path, reply.headers, reply.status, reply.text);
       for (const [name, value] of reply.headers) response.setHeader(name, value);
+      response.setHeader("Connection", "close");
       response.writeHead(spoilt?.status ?? reply.status).end(spoilt?.text ?? reply.text);
     });
   });
@@ -317,6 +322,7 @@ async function behindProxy(
   try {
     await run(new URL(`http://127.0.0.1:${port}`));
   } finally {
+    server.closeAllConnections();
     await new Promise<void>((resolve) => server.close(() => resolve()));
   }
 }

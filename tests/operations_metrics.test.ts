@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import parsePrometheus from "parse-prometheus-text-format";
 import { ROOM_IDLE_MS } from "../limits.ts";
 import { counters, FAMILY_MEMBERS_MAX, Histogram } from "../meters.ts";
+import { openLibsqlServer } from "../proof/libsql-server.ts";
+import { troubleOf } from "../store/troubles.ts";
 import {
   makeRoom,
   ManualClock,
@@ -242,9 +244,12 @@ Deno.test("Pages, documents, unknown paths and methods are counted without namin
   await on.call("GET", "/reference/cel.md");
   await on.call("GET", "/somebody-looks/for/wp-admin.php");
   await on.call("PROPFIND", "/somebody-else");
+  // A path that goes the long way to a route of the table is counted once.
+  await on.call("GET", "/rooms/somebody%2Delse/context");
   const { value, text } = await scrape(on);
   assert.equal(value("sync_requests_total", { route: "/SKILL.md" }), 1);
   assert.equal(value("sync_requests_total", { route: "/reference/:doc" }), 1);
+  assert.equal(value("sync_requests_total", { route: "/rooms/:id/context" }), 1);
   assert.equal(value("sync_requests_total", { route: "none" }), 2);
   assert.equal(value("sync_requests_total", { route: "none", method: "OTHER" }), 1);
   assert.ok(!/wp-admin|somebody|PROPFIND|cel\.md/.test(text));
@@ -300,6 +305,79 @@ Deno.test("Metrics open to the machine itself, and elsewhere to whoever has the 
       await on.close();
     });
   }
+});
+
+/** Another process that holds a database's lock; released, it goes on for a tenth of a second. */
+async function holdLock(path: string): Promise<{ release(): Promise<void> }> {
+  const code = `import { DatabaseSync } from "node:sqlite";
+    const db = new DatabaseSync(${JSON.stringify(path)});
+    db.exec("BEGIN IMMEDIATE");
+    console.log("held");
+    await Deno.stdin.read(new Uint8Array(1));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    db.exec("COMMIT");`;
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["eval", "--no-config", code],
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  const reader = child.stdout.getReader();
+  await reader.read();
+  return {
+    release: async () => {
+      const writer = child.stdin.getWriter();
+      await writer.write(new Uint8Array(1));
+      await writer.close();
+      await reader.cancel();
+      assert.equal((await child.status).code, 0);
+    },
+  };
+}
+
+Deno.test("A database that another holds, and one that is lost, are counted by what is wrong with them", async (t) => {
+  await t.step("busy for a moment: asked again, and nobody hears of it", async () => {
+    const { on, room, alice } = await open();
+    const other = await holdLock(on.url.slice("file:".length));
+    const invoked = on.invoke(room.id, "inc", {}, alice);
+    await other.release();
+    assert.equal((await invoked).status, 200);
+    const { value } = await scrape(on);
+    assert.ok(value("sync_database_errors_total", { kind: "busy" }) >= 1);
+    assert.equal(
+      value("sync_database_errors_total"),
+      value("sync_database_errors_total", { kind: "busy" }),
+    );
+    assert.equal(value("sync_commit_failures_total"), 0);
+    await on.close();
+  });
+  await t.step("a server that is gone", async () => {
+    const server = await openLibsqlServer();
+    try {
+      const { on, room, alice } = await open({ SYNC_DB: server.url });
+      await server.stop();
+      const reply = await on.invoke(room.id, "inc", {}, alice);
+      assert.equal(reply.status, 503);
+      const { value } = await scrape(on);
+      assert.ok(value("sync_database_errors_total", { kind: "unreachable" }) >= 1);
+      assert.ok(value("sync_refusals_total", { code: reply.body.error }) >= 1);
+      await on.close();
+    } finally {
+      await server.dispose();
+    }
+  });
+  await t.step("by code", () => {
+    const kinds: [code: string, kind: string][] = [
+      ["SQLITE_BUSY_SNAPSHOT", "busy"],
+      ["SQLITE_FULL", "full"],
+      ["SQLITE_IOERR_FSYNC", "io"],
+      ["SQLITE_READONLY", "read_only"],
+      ["SQLITE_NOTADB", "corrupt"],
+      ["SQLITE_CONSTRAINT_PRIMARYKEY", "statement"],
+      ["ECONNREFUSED", "unreachable"],
+    ];
+    for (const [code, kind] of kinds) assert.equal(troubleOf({ code, message: "x" }), kind);
+    assert.equal(troubleOf(new Error("no answer in 5000 ms")), "late");
+  });
 });
 
 Deno.test("A value on a bound falls below it; a family that outgrows its bound counts the rest together", () => {

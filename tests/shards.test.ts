@@ -310,6 +310,15 @@ Deno.test("A group that is answered too late is settled by its ticket: written o
     assert.equal(await valueOf(on, room), 1);
     assert.equal((await inc()).status, 200);
     assert.equal(await valueOf(on, room), 2);
+    // Sent twice by a client that means well.
+    db.batch = async (statements) => {
+      if (!statements.some(({ sql }) => isGroup(sql))) return await batch(statements);
+      db.batch = batch;
+      await batch(statements);
+      return await batch(statements);
+    };
+    assert.equal((await inc()).status, 200);
+    assert.equal(await valueOf(on, room), 3);
     await mustVerify(on, room);
     await on.close();
   });

@@ -10,7 +10,7 @@ import {
   signatureBase,
   signatureFault,
 } from "../signatures.ts";
-import { bodyOf } from "../store/log-inserts.ts";
+import { bodyOf } from "../store/statements.ts";
 import type { LogRecord } from "../types.ts";
 import { mustVerify, ORIGIN } from "./harness.ts";
 import { type Bent, type Key, makeWorld, newKey, proofOf, signedHeaders } from "./actors_world.ts";

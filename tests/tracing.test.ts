@@ -4,10 +4,12 @@
  */
 import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
+import { createServer, request as ask } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readConfig } from "../config.ts";
-import { type LibsqlServer, openLibsqlServer } from "../proof/libsql-server.ts";
+import { openLibsqlServer } from "../proof/libsql-server.ts";
 import { type ServerProcess, startServer } from "../proof/server.ts";
 import { isTracing, noteWrite, traced, traceId } from "../tracing.ts";
 import { openReceiver, type ReceivedSpan, type Receiver } from "./tracing_receiver.ts";
@@ -239,20 +241,46 @@ Deno.test("On SIGTERM what is left is sent before the process ends; the name and
 });
 
 Deno.test("The trace is handed on to the database server, each call in a span below its commit", async () => {
-  let remote: LibsqlServer | undefined;
+  const remote = await openLibsqlServer();
+  const between = await listenTo(remote.url);
   try {
-    remote = await openLibsqlServer();
-    await within({ SYNC_DB: remote.url }, async ({ span }) => {
-      const call = await span("database", ({ kind }) => kind === 3);
-      assert.ok(call.traceId !== "");
+    await within({ SYNC_DB: between.url }, async ({ span }) => {
       const commit = await span("commit");
       const below = await span("database", ({ parentSpanId }) => parentSpanId === commit.spanId);
       assert.equal(below.traceId, commit.traceId);
+      assert.equal(below.kind, 3);
+      const header = `00-${below.traceId}-${below.spanId}-01`;
+      assert.ok(between.traceparents.includes(header), "the call carries its own span");
     });
   } finally {
-    await remote?.dispose();
+    await between.close();
+    await remote.dispose();
   }
 });
+
+/** Stands before a server and notes the traces that come by. */
+async function listenTo(
+  url: string,
+): Promise<{ url: string; traceparents: string[]; close(): Promise<void> }> {
+  const traceparents: string[] = [];
+  const server = createServer((request, response) => {
+    traceparents.push(String(request.headers["traceparent"]));
+    const forward = ask(url + request.url!, { method: request.method, headers: request.headers });
+    forward.on("response", (answer) => {
+      response.writeHead(answer.statusCode!, answer.headers);
+      answer.pipe(response);
+    });
+    forward.on("error", () => response.destroy());
+    request.pipe(forward);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  const close = (): Promise<void> => {
+    server.closeAllConnections();
+    return new Promise((resolve) => server.close(() => resolve()));
+  };
+  return { url: `http://127.0.0.1:${port}`, traceparents, close };
+}
 
 Deno.test("A collector that does not answer costs nobody anything", async () => {
   await within(

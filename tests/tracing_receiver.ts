@@ -158,6 +158,9 @@ export async function openReceiver(status = 200): Promise<Receiver> {
     url: `http://127.0.0.1:${port}`,
     spans,
     headers,
-    close: () => new Promise((resolve) => server.close(() => resolve())),
+    close: () => {
+      server.closeAllConnections();
+      return new Promise((resolve) => server.close(() => resolve()));
+    },
   };
 }

@@ -20,6 +20,8 @@ import {
   TracerProvider,
 } from "@opentelemetry/sdk-trace";
 import type { TracingConfig } from "../config.ts";
+import type { Spans } from "../tracing.ts";
+import { OtelSpans } from "./spans.ts";
 
 /** Spans that wait to be sent; more are dropped. */
 const QUEUE_MAX = 8_192;
@@ -39,13 +41,13 @@ function samplerOf({ sampler, share }: TracingConfig): Sampler {
 const LAST_MS = 2_000;
 
 /**
- * Makes the SDK the one that spans go to; the answer sends what is left, and takes it away.
+ * Makes the SDK the one that spans go to; `stop` sends what is left, and takes it away.
  * `onTrouble` hears of the first failure to send: a collector that is away stays so for long.
  */
 export function startSdk(
   config: TracingConfig,
   onTrouble: (what: string) => void,
-): () => Promise<void> {
+): { readonly spans: Spans; stop(): Promise<void> } {
   const resource = defaultResource()
     .merge(resourceFromAttributes({ "service.name": "sync" }))
     .merge(detectResources({
@@ -66,13 +68,14 @@ export function startSdk(
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
   propagation.setGlobalPropagator(new W3CTraceContextPropagator());
   trace.setGlobalTracerProvider(provider);
-  return async () => {
+  const stop = async (): Promise<void> => {
     await inTime(provider.shutdown());
     trace.disable();
     propagation.disable();
     context.disable();
     diag.disable();
   };
+  return { spans: new OtelSpans(), stop };
 }
 
 function hearOfTrouble(onTrouble: (what: string) => void): void {

@@ -3,6 +3,7 @@
  * wait on one that a write on the other wakes, by polling and by hints.
  */
 import { freePort, type LibsqlServer, openLibsqlServer } from "../../proof/libsql-server.ts";
+import { seeded } from "../../proof/mixed-load.ts";
 import { type ServerProcess, startServer } from "../../proof/server.ts";
 import { Connection, jsonOf, type RequestSpec } from "../../proof/client.ts";
 import { atMost, type Figure } from "../figures.ts";
@@ -63,6 +64,12 @@ async function startFleet(instances: number, isHinted = false): Promise<Fleet> {
       await Deno.remove(folder, { recursive: true });
     },
   };
+}
+
+/** The same things in another order, a different one for each number: instances do not march in step. */
+function shuffled<T>(things: readonly T[], number: number): T[] {
+  const chance = seeded(number + 1), left = [...things];
+  return things.map(() => left.splice(Math.floor(chance() * left.length), 1)[0]!);
 }
 
 /** The same requests through every instance at once; their rates together. */

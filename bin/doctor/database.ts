@@ -2,6 +2,7 @@
 import type { Config } from "../../config.ts";
 import { SyncError } from "../../errors.ts";
 import { Db } from "../../store/db.ts";
+import { pathOf } from "../../store/file.ts";
 import {
   clockOf,
   damageOf,
@@ -40,7 +41,7 @@ async function check(
   notes: Notes,
 ): Promise<void> {
   if (url.startsWith("file:")) {
-    const isThere = await stat(url.slice("file:".length)).then(() => true, () => false);
+    const isThere = await stat(pathOf(url)).then(() => true, () => false);
     // Opening would make it, and whose it then is matters.
     if (!isThere) return notes.note(`${name}reach`, "not there yet");
   }

@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { open, readdir, readFile, realpath, rm, stat, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Config } from "../../config.ts";
+import { pathOf } from "../../store/file.ts";
 import { type Check, inBytes, inMs, Notes, spreadOf } from "./report.ts";
 
 const SYNCS = 20;
@@ -40,7 +41,7 @@ export async function checkMachine(
   const notes = new Notes("machine");
   let pid: number | undefined;
   if (config?.db.startsWith("file:")) {
-    const path = config.db.slice("file:".length);
+    const path = pathOf(config.db);
     pid = await lock(path, notes);
     await disk(dirname(path), notes);
     await files(path, notes);
@@ -177,8 +178,9 @@ async function files(path: string, notes: Notes): Promise<void> {
     notes.note("file", `${path} is not there yet; the first start makes it`);
     return;
   }
-  const { mode } = await stat(path);
-  if ((mode & 0o004) === 0 || Deno.build.os === "windows") notes.ok("file", inBytes(size));
+  const isOpen = ((await stat(path)).mode & 0o004) !== 0 &&
+    ((await stat(dirname(path))).mode & 0o001) !== 0;
+  if (!isOpen || Deno.build.os === "windows") notes.ok("file", inBytes(size));
   else {
     notes.warn(
       "file",

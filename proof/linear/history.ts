@@ -40,6 +40,8 @@ export type Asked =
     readonly value: string;
   }
   | { readonly kind: "read"; readonly via: "context" | "poll" }
+  /** What changed since `base` was shown, laid over it. */
+  | { readonly kind: "read"; readonly via: "delta"; readonly base: Shown }
   | { readonly kind: "wait"; readonly key: string; readonly atLeast: number };
 
 /** The room as one reply shows it, all of it at record `seq`. */

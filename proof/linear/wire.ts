@@ -24,6 +24,9 @@ export const TASKS_SHOWN = 6;
 /** Everything a reply has to show, of the parts of the room that the clients use. */
 const LOOK = `elision=none&peek=true&messages_kind=task&messages_limit=${TASKS_SHOWN}`;
 
+/** All that changed, however much. */
+const LOOK_SINCE = "elision=none&peek=true&messages_kind=task&messages_limit=500&since=";
+
 const ACTIONS = [
   { id: "put", writes: [{ key: "${params.key}", value: "${params.value}" }] },
   {
@@ -72,22 +75,27 @@ function cellOf(entry: { value: unknown; revision: number } | null | undefined):
   return entry ? { value: String(entry.value), revision: entry.revision } : ABSENT;
 }
 
-/** What a reply shows of the room. */
-function shownBy(body: Reply["body"], seq: number): Shown {
+/** What a reply shows of the room; what it does not show is as in `base`, when there is one. */
+function shownBy(body: Reply["body"], seq: number, base?: Shown): Shown {
   const entries = body.state._shared as Entries;
-  const cell = (key: string): Cell => {
+  const cell = (key: string, before?: Cell): Cell => {
     const entry = entries[key];
+    if (!entry && before) return before;
     return cellOf(entry && { value: entry.value, revision: entry._meta.revision });
   };
-  const [left, right] = [cell("left"), cell("right")];
+  const [left, right] = [cell("left", base?.pair), cell("right", base?.pair)];
   const isWhole = left.value === right.value && left.revision === right.revision;
+  const count = (key: string): number =>
+    Number(entries[key]?.value ?? base?.counters.get(key) ?? 0);
   const tasks = body.messages.recent as { seq: number; claimed_by?: string | null }[];
+  const holders = new Map(base?.holders ?? []);
+  for (const task of tasks) holders.set(task.seq, task.claimed_by ?? null);
   return {
     seq,
-    cells: new Map(REGISTERS.map((key) => [key, cell(key)])),
-    counters: new Map(COUNTERS.map((key) => [key, Number(entries[key]?.value ?? 0)])),
+    cells: new Map(REGISTERS.map((key) => [key, cell(key, base?.cells.get(key))])),
+    counters: new Map(COUNTERS.map((key) => [key, count(key)])),
     pair: isWhole ? left : { value: `torn: ${left.value} ${right.value}`, revision: left.revision },
-    holders: new Map(tasks.map((task) => [task.seq, task.claimed_by ?? null])),
+    holders: new Map([...holders].sort(([a], [b]) => a - b).slice(-TASKS_SHOWN)),
   };
 }
 
@@ -122,9 +130,17 @@ export function answerOf(asked: Asked, reply: Reply): Answer | undefined {
   if (asked.kind === "read" || asked.kind === "wait") {
     const seq = Number(reply.headers.get("X-Sync-Seq"));
     const triggered = asked.kind === "wait" ? { triggered: body.triggered as boolean } : {};
-    return { kind: "shown", shown: shownBy(body, seq), ...triggered };
+    const isDelta = asked.kind === "read" && asked.via === "delta" && body.reset !== true;
+    const shown = shownBy(body, seq, isDelta ? asked.base : undefined);
+    return { kind: "shown", shown, ...triggered };
   }
   return written(asked, body);
+}
+
+function queryOf(asked: Asked & { kind: "read" }): string {
+  if (asked.via === "poll") return "poll";
+  const look = asked.via === "delta" ? `${LOOK_SINCE}${asked.base.seq}` : LOOK;
+  return `context?only=state,messages&${look}`;
 }
 
 /** A call as a request. Waits end after `waitMs`. */
@@ -135,8 +151,7 @@ export function requestOf(
   waitMs: number,
 ): Request {
   if (asked.kind === "read") {
-    const query = asked.via === "poll" ? "poll" : `context?only=state,messages&${LOOK}`;
-    return { method: "GET", path: `/rooms/${room}/${query}`, token: view };
+    return { method: "GET", path: `/rooms/${room}/${queryOf(asked)}`, token: view };
   }
   if (asked.kind === "wait") {
     const condition = encodeURIComponent(`state._shared.${asked.key}.value >= ${asked.atLeast}`);

@@ -70,14 +70,21 @@ export class Workload {
   private choose(held: ReadonlyMap<number, number>): Asked {
     const key = this.pick(REGISTERS), counter = this.pick(COUNTERS), value = `v${this.#count}`;
     const dice = this.random() * 100;
-    if (dice < 22) return { kind: "read", via: "context" };
-    if (dice < 26) return { kind: "read", via: "poll" };
+    if (dice < 26) return this.chooseRead(dice / 26);
     if (dice < 40) return { kind: "put", key, value };
     if (dice < 56) return { kind: "cas", key, expected: this.expected(key), value };
     if (dice < 61) return { kind: "pair", value };
     if (dice < 75) return { kind: "inc", key: counter };
     if (dice < 82) return this.chooseWait(counter);
     return this.chooseTask(key, value, held);
+  }
+
+  private chooseRead(dice: number): Asked {
+    if (dice < 0.15) return { kind: "read", via: "poll" };
+    const base = this.#seen;
+    return base && dice < 0.5
+      ? { kind: "read", via: "delta", base }
+      : { kind: "read", via: "context" };
   }
 
   private expected(key: string): string | number {

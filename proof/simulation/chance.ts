@@ -8,7 +8,11 @@ import { Random } from "./random.ts";
 export * from "node:crypto";
 export { default } from "node:crypto";
 
+/** Draws of this many bytes are for stock that outlives a run; no run may depend on what is left. */
+const STOCK_BYTES_MIN = 1_000;
+
 let random = new Random(0);
+const stock = new Random(1);
 
 /** From now on draws come from this seed. */
 export function seedChance(seed: number): void {
@@ -17,7 +21,7 @@ export function seedChance(seed: number): void {
 
 /** As in `node:crypto`, from the seed. */
 export function randomBytes(count: number): Buffer {
-  return Buffer.from(random.bytes(count));
+  return Buffer.from((count < STOCK_BYTES_MIN ? random : stock).bytes(count));
 }
 
 /** As in `node:crypto`, from the seed. */

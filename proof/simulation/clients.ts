@@ -1,5 +1,5 @@
 /** The clients of a simulated world: each does one thing after another, and repeats what got lost. */
-import { type Answer, type Condition, type Deed } from "./ledger.ts";
+import type { Answer, Condition, Deed } from "./ledger.ts";
 import type { Instance } from "./instance.ts";
 import type { Random } from "./random.ts";
 import type { Ask, Fetched } from "./transport.ts";
@@ -137,17 +137,23 @@ export class Client {
     return fetched;
   }
 
-  /** Looks at the shared state. */
-  async look(room: RoomRef, agent: string, to?: Instance): Promise<Answer | undefined> {
+  /** Looks at the shared state, or at what has changed in it since a record. */
+  async look(
+    room: RoomRef,
+    agent: string,
+    to?: Instance,
+    since?: number,
+  ): Promise<Answer | undefined> {
     const { ledger } = this.world;
     const floor = ledger.floor(room.uid);
+    const delta = since === undefined ? "" : `&since=${since}`;
     const fetched = await this.ask({
       method: "GET",
-      path: `/rooms/${room.name}/context?only=state&shape=plain`,
+      path: `/rooms/${room.name}/context?only=state&shape=plain${delta}`,
       token: room.tokens[agent] ?? room.admin,
     }, to);
     if (typeof fetched !== "object" || fetched.status === 503) return undefined;
-    if (fetched.status === 200) this.keepLook(room, agent, "context", floor, fetched);
+    if (fetched.status === 200) this.keepLook(room, agent, "context", floor, fetched, { since });
     else ledger.blame(`reading ${room.name} as ${agent} answered ${fetched.text.slice(0, 200)}`);
     return fetched;
   }
@@ -158,10 +164,15 @@ export class Client {
     what: string,
     floor: number,
     answer: Answer,
-    held?: Condition,
+    { held, since }: { readonly held?: Condition | undefined; readonly since?: number | undefined },
   ): void {
     const { ledger } = this.world;
-    const { state } = JSON.parse(answer.text) as { state: Record<string, Record<string, unknown>> };
+    const { state, removed = [], reset } = JSON.parse(answer.text) as {
+      state: Record<string, Record<string, unknown>>;
+      removed?: { scope?: string; key?: string }[];
+      reset?: true;
+    };
+    const gone = removed.flatMap(({ scope, key }) => scope === "_shared" ? [key!] : []);
     const seen = Object.keys(state).filter((scope) => scope !== "_shared" && scope !== "self");
     if (agent !== "admin" && seen.length > 0) {
       ledger.blame(`${agent} was shown ${seen} in ${room.name}`);
@@ -177,6 +188,7 @@ export class Client {
       seq: answer.seq,
       shared: state["_shared"] ?? {},
       ...(held ? { held } : {}),
+      ...(since === undefined || reset ? {} : { change: { since, gone } }),
     });
   }
 
@@ -208,14 +220,10 @@ export class Client {
     ledger.counts.waits++;
     const body = JSON.parse(fetched.text) as { triggered: boolean; seq: number; closing?: true };
     if ("since" in what) ledger.raise(room.uid, fetched.seq);
-    else {this.keepLook(
-        room,
-        agent,
-        `wait ${asked}`,
-        floor,
-        fetched,
-        body.triggered ? condition : undefined,
-      );}
+    else {
+      const held = body.triggered ? condition : undefined;
+      this.keepLook(room, agent, `wait ${asked}`, floor, fetched, { held });
+    }
     if ("since" in what && body.triggered && body.seq <= what.since) {
       ledger.blame(`a wait since ${what.since} was answered at ${body.seq}`);
     }

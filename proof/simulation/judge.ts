@@ -159,7 +159,10 @@ function judgeLook({ ledger, states, name }: Court, look: Look): void {
   if (seq > ceiling) return blame(`is newer than ${ceiling}, which is all that was durable`);
   const state = states[seq];
   if (!state) return blame("is of no record of the log");
-  const shown = JSON.stringify(sorted(Object.entries(look.shared)));
+  const seen = new Map(look.change ? states[look.change.since] : []);
+  for (const key of look.change?.gone ?? []) seen.delete(key);
+  for (const [key, value] of Object.entries(look.shared)) seen.set(key, value);
+  const shown = JSON.stringify(sorted([...seen]));
   const kept = JSON.stringify(sorted([...state]));
   if (shown !== kept) blame(`shows ${shown}, and the log comes to ${kept}`);
   if (look.held && !look.held.holds(state)) {

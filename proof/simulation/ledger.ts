@@ -43,6 +43,8 @@ export interface Look {
   readonly ceiling: number;
   readonly seq: number;
   readonly shared: Readonly<Record<string, unknown>>;
+  /** When only changes were asked for: since when, and which keys were said to be gone. */
+  readonly change?: { readonly since: number; readonly gone: readonly string[] };
   /** What the wait's condition said of the shared state, if it was one that held. */
   readonly held?: Condition;
 }

@@ -4,7 +4,7 @@
  * it settles are followed to their end before the next. Same seed, same order.
  */
 import { createHash } from "node:crypto";
-import { clearTimeout as clearReal, setImmediate as realImmediate } from "node:timers";
+import { setImmediate as realImmediate } from "node:timers";
 import { randomUUID } from "./chance.ts";
 import type { Random } from "./random.ts";
 
@@ -170,7 +170,7 @@ export function takeOver(scheduler: Scheduler): () => void {
         ? realImmediate(run, ...args)
         : scheduler.turn(scheduler.owner, () => run(...args)),
     setTimeout: (run: Run, ms = 0, ...args: unknown[]) => later(ms, () => run(...args)),
-    clearTimeout: (id: Parameters<typeof clearReal>[0]) => {
+    clearTimeout: (id: unknown) => {
       const cancel = typeof id === "number" ? cancels.get(id) : undefined;
       if (cancel) cancel();
       else kept.clearTimeout(id as number);

@@ -57,7 +57,9 @@ export function request(world: World, to: Instance, ask: Ask): Promise<Fetched> 
     arrivedAt = scheduler.now;
     void answer(world, service.fetch(requestOf(ask, controller.signal))).then((reply) => {
       scheduler.note(
-        `  ${reply.status} ${ask.method} ${ask.path} ${sha256Of(reply.text).slice(0, 12)}`,
+        `  ${reply.status} at ${reply.seq} ${ask.method} ${ask.path} ${
+          sha256Of(reply.text).slice(0, 12)
+        }`,
       );
       world.witness(ask, reply);
       const isLost = !faults.isOver && random.chance(faults.climate.lostReply);

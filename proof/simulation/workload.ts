@@ -1,5 +1,5 @@
 /** What clients do: the rooms they set up, and the mixture of deeds, looks and waits. */
-import { type Client, type RoomRef } from "./clients.ts";
+import type { Client, RoomRef } from "./clients.ts";
 import {
   ACTIONS,
   type Gated,
@@ -113,8 +113,12 @@ const claim: Doing = async (client, room) => {
   await client.deed(room, agent, "_release_message", { seq }, keyed(client));
 };
 
-const look: Doing = (client, room) =>
-  client.look(room, client.random.chance(0.2) ? "admin" : agentOf(client));
+const look: Doing = (client, room) => {
+  const { random, world } = client;
+  const agent = random.chance(0.2) ? "admin" : agentOf(client);
+  const since = random.chance(0.4) ? random.int(1, world.ledger.floor(room.uid)) : undefined;
+  return client.look(room, agent, undefined, since);
+};
 
 const wait: Doing = (client, room) => {
   const { random, world } = client;

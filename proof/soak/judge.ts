@@ -35,16 +35,24 @@ export function fit(points: readonly (readonly [x: number, y: number])[]): Fit {
   };
 }
 
-/** One thing that was judged. */
+/** One thing that was judged; what grows is explained where something known accounts for it. */
 export interface Verdict {
   readonly what: string;
-  readonly isFlat: boolean;
+  readonly judgement: "flat" | "explained" | "grows";
   /** In words, with its figures. */
   readonly figures: string;
 }
 
-/** Growth of memory an hour that is worth no word: this share of it. */
+/** Growth of memory that is worth no word: this share of it an hour, and this much in the half. */
 const MEMORY_SHARE = 0.05;
+const HEAP_BYTES = 2_097_152;
+const RESIDENT_BYTES = 33_554_432;
+/**
+ * Until a room has seen so many records it may remember ever more of its past: changes, removals
+ * (their keys and places), and a record adds at most so much to that.
+ */
+const PAST_RECORDS = 80_000;
+const PAST_BYTES = 250;
 /** Rise of a p99 over the judged half that is worth no word: this share of it, and this much. */
 const LATENCY_SHARE = 0.25;
 const LATENCY_MS = 2;
@@ -59,16 +67,31 @@ function memory(
   what: string,
   samples: readonly Sample[],
   of: (sample: Sample) => number,
+  least: number,
 ): Verdict {
-  if (samples.length < SAMPLES_MIN) return { what, isFlat: false, figures: "too few samples" };
+  if (samples.length < SAMPLES_MIN) return { what, judgement: "grows", figures: "too few samples" };
   const { slope, error, mean } = fit(samples.map((sample) => [sample.atS / 3600, of(sample)]));
-  const isSure = slope > 2 * error;
+  const hours = (samples.at(-1)!.atS - samples[0]!.atS) / 3600;
+  const isRising = slope > 2 * error && slope > MEMORY_SHARE * mean && slope * hours > least;
   return {
     what,
-    isFlat: !(isSure && slope > MEMORY_SHARE * mean),
-    figures: `${mib(mean)} MiB on average, ${mib(slope)} ± ${mib(error)} MiB an hour, ${
-      fit(samples.map((sample) => [sample.records, of(sample)])).slope.toFixed(0)
-    } bytes a record`,
+    judgement: isRising ? "grows" : "flat",
+    figures: `${mib(mean)} MiB on average, ${mib(slope)} ± ${mib(error)} MiB an hour`,
+  };
+}
+
+/** A heap that grows while rooms are not yet full of their past, and by no more than that, is explained. */
+function heap(samples: readonly Sample[], rooms: number): Verdict {
+  const verdict = memory("heap after collection", samples, (sample) => sample.heap, HEAP_BYTES);
+  const { slope } = fit(samples.map((sample) => [sample.records, sample.heap]));
+  const records = samples.at(-1)?.records ?? 0;
+  const isPast = records < PAST_RECORDS * rooms && slope <= PAST_BYTES;
+  return {
+    ...verdict,
+    judgement: verdict.judgement === "grows" && samples.length >= SAMPLES_MIN && isPast
+      ? "explained"
+      : verdict.judgement,
+    figures: `${verdict.figures}, ${slope.toFixed(0)} bytes a record`,
   };
 }
 
@@ -85,7 +108,7 @@ function drift(verb: string, samples: readonly Sample[]): Verdict | undefined {
   const isRising = slope > 2 * error && rise > Math.max(LATENCY_MS, LATENCY_SHARE * mean);
   return {
     what: `p99 of ${verb}`,
-    isFlat: !isRising,
+    judgement: isRising ? "grows" : "flat",
     figures: `${mean.toFixed(2)} ms on average, ${rise >= 0 ? "+" : ""}${
       rise.toFixed(2)
     } ms over the half`,
@@ -99,7 +122,7 @@ function growth(samples: readonly Sample[]): Verdict {
   const [bytes, records] = [last.files.db - first.files.db, last.records - first.records];
   return {
     what: "file",
-    isFlat: bytes <= 0 || (r2 > 0.9 && records > 0),
+    judgement: bytes <= 0 ? "flat" : r2 > 0.9 && records > 0 ? "explained" : "grows",
     figures: `${mib(last.files.db)} MiB, ${mib(bytes)} MiB more by ${records} records: ${
       Math.round(slope)
     } bytes a record, which explains ${(r2 * 100).toFixed(1)} % of it`,
@@ -112,20 +135,25 @@ function writeAhead(samples: readonly Sample[]): Verdict {
   const most = Math.max(...samples.map(({ files }) => files.wal));
   return {
     what: "write-ahead log",
-    isFlat: !(slope > 2 * error && slope > mean),
+    judgement: slope > 2 * error && slope > mean ? "grows" : "flat",
     figures: `${mib(mean)} MiB on average, ${mib(most)} MiB at most`,
   };
 }
 
-/** Judges the second half of the samples. */
-export function judge(samples: readonly Sample[]): Verdict[] {
+/** Judges the second half of the samples, of a soak with so many lasting rooms. */
+export function judge(samples: readonly Sample[], rooms: number): Verdict[] {
   const middle = (samples.at(-1)?.atS ?? 0) / 2;
   const half = samples.filter(({ atS }) => atS >= middle);
   const settled = half.filter(({ isSettled }) => isSettled);
   const verbs = [...new Set(half.flatMap(({ latencies }) => Object.keys(latencies)))].sort();
   return [
-    memory("heap after collection", settled, ({ heap }) => heap),
-    memory("memory outside the heap", half, ({ rss, heapTotal }) => rss - heapTotal),
+    heap(settled, rooms),
+    memory(
+      "memory outside the heap",
+      half,
+      ({ rss, heapTotal }) => rss - heapTotal,
+      RESIDENT_BYTES,
+    ),
     growth(half),
     writeAhead(half),
     ...verbs.map((verb) => drift(verb, half)).filter((verdict) => verdict !== undefined),

@@ -80,11 +80,9 @@ export function markdown(report: Report): string {
     "## The second half",
     table(
       ["what", "", "figures"],
-      verdicts.map(({ what, isFlat, figures }) => [
-        what,
-        isFlat ? "flat" : "**grows**",
-        figures,
-      ]),
+      verdicts.map((
+        { what, judgement, figures },
+      ) => [what, judgement === "grows" ? "**grows**" : judgement, figures]),
     ),
     "## Samples",
     "Memory and files in MiB (`*`: not right after collection), latencies in ms (p50 / p99).",

@@ -1,0 +1,117 @@
+/** A database file: statements stay prepared, a failure leaves nothing behind, and names are paths. */
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Connection, openFile } from "../store/file.ts";
+
+const INSERT = "INSERT INTO t (k, v) VALUES (:k, :v)";
+
+async function inFolder(run: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "sync-file-"));
+  try {
+    await run(folder);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function opened(url: string): Promise<Connection> {
+  const connection = await openFile(url);
+  await connection.executeMultiple(
+    "PRAGMA journal_mode=WAL; CREATE TABLE IF NOT EXISTS t (k TEXT PRIMARY KEY, v INTEGER) STRICT",
+  );
+  return connection;
+}
+
+async function rowsIn(connection: Connection): Promise<unknown[]> {
+  const { rows } = await connection.execute("SELECT k, v FROM t ORDER BY k");
+  return rows.map(({ k, v }) => [k, v]);
+}
+
+const insert = (k: string, v: number) => ({ sql: INSERT, args: { k, v } });
+
+Deno.test("A batch that fails in the middle leaves nothing, and what follows is written for others to see", async () => {
+  await inFolder(async (folder) => {
+    const url = `file:${join(folder, "a.db")}`;
+    const one = await opened(url), other = await opened(url);
+    await one.batch([insert("a", 1)], "write");
+    await assert.rejects(
+      async () => await one.batch([insert("b", 2), insert("a", 3), insert("c", 4)], "write"),
+      { code: "SQLITE_CONSTRAINT_PRIMARYKEY" },
+    );
+    assert.deepEqual(await rowsIn(other), [["a", 1]]);
+    await one.batch([insert("b", 2)], "write");
+    assert.deepEqual(await rowsIn(other), [["a", 1], ["b", 2]]);
+    one.close();
+    other.close();
+  });
+});
+
+Deno.test("A connection that found the database busy writes again once it is opened anew", async () => {
+  await inFolder(async (folder) => {
+    const url = `file:${join(folder, "a.db")}`;
+    const one = await opened(url), other = await opened(url);
+    await one.batch([insert("a", 1)], "write");
+    await other.executeMultiple("BEGIN IMMEDIATE");
+    for (let i = 0; i < 3; i++) {
+      await assert.rejects(async () => await one.batch([insert("b", 2)], "write"), {
+        code: /^SQLITE_BUSY/,
+      });
+      await one.reconnect();
+    }
+    await other.executeMultiple("COMMIT");
+    await one.batch([insert("b", 2)], "write");
+    await one.batch([insert("c", 3)], "write");
+    assert.deepEqual(await rowsIn(other), [["a", 1], ["b", 2], ["c", 3]]);
+    one.close();
+    other.close();
+  });
+});
+
+Deno.test("More statements than stay prepared are all run, each with its own values", async () => {
+  await inFolder(async (folder) => {
+    const one = await opened(`file:${join(folder, "a.db")}`);
+    for (let round = 0; round < 2; round++) {
+      for (let i = 0; i < 300; i++) {
+        const { rows } = await one.execute({ sql: `SELECT :x + ${i} AS sum`, args: { x: round } });
+        assert.equal(rows[0]?.["sum"], round + i);
+      }
+    }
+    one.close();
+  });
+});
+
+Deno.test("A file's URL may have an authority and escaped characters", async () => {
+  await inFolder(async (folder) => {
+    const path = join(folder, "with space.db");
+    const one = await opened(`file:${path}`);
+    await one.batch([insert("a", 1)], "write");
+    for (const url of [`file://${folder}/with%20space.db`, `file://localhost${path}`]) {
+      const other = await openFile(url);
+      assert.deepEqual(await rowsIn(other), [["a", 1]], url);
+      other.close();
+    }
+    one.close();
+  });
+});
+
+Deno.test("What is read is bytes, text, numbers and null, as it was written", async () => {
+  await inFolder(async (folder) => {
+    const one = await opened(`file:${join(folder, "a.db")}`);
+    const bytes = new Uint8Array([0, 1, 255]);
+    const { rows } = await one.execute({
+      sql: "SELECT ? AS b, ? AS t, ? AS i, ? AS r, ? AS n",
+      args: [bytes, "ü\u0001", 9_007_199_254_740_991, 1.5, null],
+    });
+    const row = rows[0]!;
+    assert.deepEqual(new Uint8Array(row["b"] as ArrayBuffer), bytes);
+    assert.deepEqual([row["t"], row["i"], row["r"], row["n"]], [
+      "ü\u0001",
+      9_007_199_254_740_991,
+      1.5,
+      null,
+    ]);
+    one.close();
+  });
+});
