@@ -30,7 +30,7 @@ import { roomNotFound } from "./policy.ts";
 import type { Quotas } from "./quotas.ts";
 import { Room } from "./room.ts";
 import { type ActorsPort, loadMissing } from "./sight/actors.ts";
-import type { Store } from "./store.ts";
+import type { Marks, Store } from "./store.ts";
 import { drawn } from "./tokens.ts";
 import type { LogRecord, Millis } from "./types.ts";
 
@@ -138,10 +138,10 @@ export class Engine {
   }
 
   /** The room of this name in memory, loaded when it is cold. Throws `room_not_found`. */
-  async find(id: string): Promise<HotRoom> {
+  async find(id: string, since?: Marks): Promise<HotRoom> {
     const hot = await this.findAsKnown(id);
     if (!this.store.isShared) return hot;
-    await this.#follower.catchUp(hot);
+    await this.#follower.catchUp(hot, since);
     // Others have gone beyond a tail of ours that is not known to be durable yet.
     while (!hot.isDead && hot.pending.length > 0 && hot.headElsewhere > hot.room.head) {
       await hot.whenDurable(hot.room.head)?.catch(() => undefined);
@@ -183,6 +183,7 @@ export class Engine {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const isKnown = this.store.isShared && attempt === 0;
       const hot = await (isKnown ? this.findAsKnown(id) : this.find(id));
+      await this.#follower.follow(hot);
       if (hot.isBehind) continue;
       // Asked again until nobody else is under way: the attempt begins in the same turn.
       while (idem && hot.idempotent.has(idem.key)) {
@@ -265,9 +266,10 @@ export class Engine {
   async read<T>(
     id: string,
     look: (moment: Moment) => T,
+    since?: Marks,
   ): Promise<{ value: T; seq: number; hot: HotRoom }> {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const hot = await this.find(id);
+      const hot = await this.find(id, attempt === 0 ? since : undefined);
       // A tail that was dropped since: others were faster, and it is to be caught up first.
       if (hot.isBehind) continue;
       let seq = hot.room.head;

@@ -48,7 +48,7 @@ export class Quotas {
    */
   takeRecord(room: Room, draft: Draft, now: Millis): () => void {
     const { roomWrites, agentMessages } = this.config;
-    if (roomWrites <= 0 && agentMessages <= 0) return NOTHING;
+    if ((roomWrites <= 0 && agentMessages <= 0) || isKeepingOrder(draft)) return NOTHING;
     const messages = draft.action === "_send_message" ? `${room.uid} ${draft.agent}` : undefined;
     if (messages !== undefined) this.takeMinute(this.#messages, "agent_messages", messages, now);
     try {
@@ -129,6 +129,11 @@ export class Quotas {
       seconds === undefined ? {} : { "Retry-After": String(seconds) },
     );
   }
+}
+
+/** Settings, leaving, and what an admin does to agents: who floods a room can always be stopped. */
+function isKeepingOrder({ kind, agent }: Draft): boolean {
+  return kind === "leave" || kind === "configure" || (kind === "agent" && agent === "admin");
 }
 
 /** Whose quota it is: the user's, else that of the token that all others were minted from. */

@@ -39,6 +39,9 @@ const PROBE: Statement = {
   args: {},
 };
 
+/** Looks begun at each database when somebody asked. */
+export type Marks = readonly number[];
+
 /** The store over one database, or several. */
 export class Store {
   /** What other processes write, by shard; undefined where there are none. */
@@ -69,6 +72,11 @@ export class Store {
       throw error;
     }
     return store;
+  }
+
+  /** How far the looks at each database have come: newer ones show all that was written before. */
+  marks(): Marks {
+    return this.pulses.map((pulse) => pulse?.begun ?? 0);
   }
 
   /** The first database: what belongs to no room. */

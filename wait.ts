@@ -50,9 +50,12 @@ export interface WaitRequest {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** The same once its parameters are parsed: what a sleeper holds on to. */
+type Waiting = Omit<WaitRequest, "parameters">;
+
 /** One sleeping request. */
 interface Sleeper {
-  readonly request: WaitRequest;
+  readonly request: Waiting;
   readonly query: WaitQuery;
   readonly acting: Acting;
   readonly since: number;
@@ -91,8 +94,14 @@ export class Waits {
   }
 
   /** Waits until the condition holds, something changes, or the time is up. */
-  async wait(request: WaitRequest): Promise<{ body: JsonObject; seq: number }> {
-    const query = parseWait(request.parameters);
+  wait({ parameters, ...request }: WaitRequest): Promise<{ body: JsonObject; seq: number }> {
+    return this.waitFor(request, parseWait(parameters));
+  }
+
+  private async waitFor(
+    request: Waiting,
+    query: WaitQuery,
+  ): Promise<{ body: JsonObject; seq: number }> {
     const startedAt = this.engine.clock.now();
     for (;;) {
       const { generation } = this.auth;
@@ -103,7 +112,7 @@ export class Waits {
   }
 
   /** Looks once; when there is nothing to tell yet, sleeps in the index from the same turn on. */
-  private async sleep(request: WaitRequest, query: WaitQuery, startedAt: Millis): Promise<Wakeup> {
+  private async sleep(request: Waiting, query: WaitQuery, startedAt: Millis): Promise<Wakeup> {
     let leave: (() => void) | undefined;
     const look = (moment: Moment): Promise<Wakeup> => {
       leave?.();
@@ -288,7 +297,7 @@ export class Waits {
     }
   }
 
-  private async mayStill(request: WaitRequest): Promise<WaitRequest> {
+  private async mayStill(request: Waiting): Promise<Waiting> {
     const principal = await this.auth.again(request.principal, request.room);
     const hot = await this.engine.find(request.room);
     act(principal, { room: hot.room }, "wait", request.agent, request.elevate);
@@ -297,7 +306,7 @@ export class Waits {
 
   /** The reply to a wake-up; undefined when what was seen did not last and the wait goes on. */
   private async answer(
-    request: WaitRequest,
+    request: Waiting,
     query: WaitQuery,
     startedAt: Millis,
     wakeup: Wakeup,
@@ -329,7 +338,7 @@ export class Waits {
 
   private async timeOut(
     kind: "timeout" | "closing" | "gone",
-    request: WaitRequest,
+    request: Waiting,
     query: WaitQuery,
     startedAt: Millis,
   ): Promise<{ body: JsonObject; seq: number }> {

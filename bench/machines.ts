@@ -73,6 +73,14 @@ export class Machine {
     await this.line<null>();
   }
 
+  /** One of its metrics that has no labels; 0 when it is not there. */
+  async metric(name: string): Promise<number> {
+    this.#control ??= await Connection.open(this.port);
+    const { body } = await this.#control.ask({ method: "GET", path: "/metrics" });
+    const text = new TextDecoder().decode(body);
+    return Number(new RegExp(`^${name} (\\S+)`, "m").exec(text)?.[1] ?? 0);
+  }
+
   /** One call. Throws when it is refused. */
   async call<T>(spec: RequestSpec): Promise<T> {
     this.#control ??= await Connection.open(this.port);

@@ -122,18 +122,20 @@ export class Committer {
       return;
     }
     const turnMs = Math.max(TURN_MS_MIN, this.clock.now() - began) * TURNS_OF_OTHERS;
+    const lost: Promise<void>[] = [];
     for (const [hot, pending] of taken) {
       const { uid } = hot.room;
       const result = outcome.get(uid);
       if (result === true) {
         if (wanted.has(uid)) this.rest(hot, Math.min(turnMs, TURN_MS_MAX));
         this.settle(hot, pending);
-      } else if (result === undefined) await this.lose(hot, news.get(uid));
+      } else if (result === undefined) lost.push(this.lose(hot, news.get(uid)));
       else {
         this.meters.failures.of(result.code).inc();
         this.drop(hot, result);
       }
     }
+    await Promise.all(lost);
   }
 
   private settle(hot: HotRoom, pending: readonly Pending[]): void {

@@ -4,12 +4,16 @@
  */
 import { SyncError } from "../errors.ts";
 import { FOLLOW_RECORDS } from "../limits.ts";
-import type { Store } from "../store.ts";
-import type { PresenceNews, RoomNews } from "../store/pulse.ts";
+import type { Marks, Store } from "../store.ts";
+import type { PresenceNews, RoomNews, Watched } from "../store/pulse.ts";
 import type { News } from "../store/rows.ts";
 import type { Millis } from "../types.ts";
 import type { HotRoom } from "./hot.ts";
 import type { Change, Clock } from "./types.ts";
+
+/** How long a room that others wrote to is looked after. */
+const WATCH_MS = 10_000;
+const WATCHED_MAX = 256;
 
 /** Whom the follower tells. */
 export interface FollowEvents {
@@ -27,6 +31,8 @@ export interface FollowEvents {
 export class Follower {
   #cancel: (() => void) | undefined;
   #isStopped = false;
+  /** Rooms that others write to as well, and until when that is remembered. */
+  readonly #others = new Map<HotRoom, Millis>();
   /** Under way, by room. */
   readonly #following = new Map<HotRoom, Promise<void>>();
 
@@ -38,8 +44,10 @@ export class Follower {
     /** How often it looks by itself, while somebody waits. */
     private readonly everyMs: Millis,
   ) {
-    for (const pulse of store.pulses) {
+    for (const [shard, pulse] of store.pulses.entries()) {
       pulse?.tell({
+        watched: () => this.watched(shard),
+        onNews: (uid, news) => this.noteNews(uid, news),
         onRooms: (news) => this.note(news),
         onPresence: (news) => this.notePresence(news),
         onRights: () => this.events.onRights(),
@@ -55,10 +63,11 @@ export class Follower {
   }
 
   /** The room at what the database held when this was called, or later. Throws `unavailable`. */
-  async catchUp(hot: HotRoom): Promise<void> {
-    const pulse = this.store.pulses[this.store.shardOf(hot.room.uid)];
+  async catchUp(hot: HotRoom, since?: Marks): Promise<void> {
+    const shard = this.store.shardOf(hot.room.uid);
+    const pulse = this.store.pulses[shard];
     if (!pulse) return;
-    await pulse.look();
+    await pulse.look(since?.[shard]);
     await this.follow(hot);
   }
 
@@ -66,6 +75,7 @@ export class Follower {
   async takeNews(hot: HotRoom, news: News | undefined): Promise<void> {
     if (this.#following.has(hot) || hot.isDead || !news) return await this.catchUp(hot);
     if (news.records[0]?.seq !== hot.room.head + 1) return await this.catchUp(hot);
+    this.noteOthers(hot);
     this.take(hot, news);
   }
 
@@ -79,8 +89,39 @@ export class Follower {
       const hot = this.rooms.get(uid);
       if (!hot) continue;
       if (deletedAt !== null) this.events.onEnded(hot);
-      else hot.headElsewhere = Math.max(hot.headElsewhere, head);
+      else {
+        hot.headElsewhere = Math.max(hot.headElsewhere, head);
+        if (hot.isBehind) this.noteOthers(hot);
+      }
     }
+  }
+
+  /** Others write to this room, too: for a while looks bring along what they write. */
+  private noteOthers(hot: HotRoom): void {
+    this.#others.delete(hot);
+    this.#others.set(hot, this.clock.now() + WATCH_MS);
+    for (const oldest of this.#others.keys()) {
+      if (this.#others.size <= WATCHED_MAX) break;
+      this.#others.delete(oldest);
+    }
+  }
+
+  private watched(shard: number): Watched[] {
+    const now = this.clock.now();
+    const found: Watched[] = [];
+    for (const [hot, until] of this.#others) {
+      if (until < now || hot.isDead) this.#others.delete(hot);
+      else if (this.store.shardOf(hot.room.uid) === shard) found.push([hot.room.uid, hot.durable]);
+    }
+    return found;
+  }
+
+  private noteNews(uid: string, { records, idempotent }: News): void {
+    const hot = this.rooms.get(uid);
+    if (!hot || !hot.isBehind || hot.isUnsure || this.#following.has(hot)) return;
+    // What has been followed since the look began is left out.
+    const fresh = records.filter(({ seq }) => seq > hot.room.head);
+    if (fresh[0]?.seq === hot.room.head + 1) this.take(hot, { records: fresh, idempotent });
   }
 
   /** What is newer there than here is taken over; what was read stays read. */
@@ -106,7 +147,8 @@ export class Follower {
     }
   }
 
-  private follow(hot: HotRoom): Promise<void> {
+  /** The room at what is known of it, whenever that was learnt. Throws `unavailable`. */
+  follow(hot: HotRoom): Promise<void> {
     if (hot.isDead || !hot.mayBeBehind || hot.pending.length > 0) {
       return Promise.resolve();
     }

@@ -15,7 +15,7 @@ import type { Memory } from "../memory.ts";
 import { authenticationRequired, type Elevate, type Principal, type Verb } from "../policy.ts";
 import type { KeyRing } from "../registry/proof.ts";
 import type { Standing } from "../standing.ts";
-import type { Store } from "../store.ts";
+import type { Marks, Store } from "../store.ts";
 import type { Json } from "../types.ts";
 import type { Streams } from "../events.ts";
 import type { Waits } from "../wait.ts";
@@ -48,6 +48,8 @@ export interface Reply {
 /** A request. */
 export class Call {
   readonly #hasSearch: boolean;
+  /** What others had written before the request came must be seen. */
+  readonly #marks: Marks | undefined;
   #url: URL | undefined;
   #principal: Promise<Principal> | undefined;
   #query: Parameters | undefined;
@@ -58,6 +60,7 @@ export class Call {
     readonly params: Readonly<Record<string, string>>,
   ) {
     this.#hasSearch = request.url.includes("?");
+    this.#marks = deps.store.isShared ? deps.store.marks() : undefined;
   }
 
   /** The URL, parsed when it is asked for. */
@@ -74,6 +77,12 @@ export class Call {
   /** The query's parameters. */
   get query(): Parameters {
     return this.#query ??= fromSearch(this.url.searchParams, this.url.search);
+  }
+
+  /** Lets go of what was parsed; it is parsed again when it is asked for. For calls that last. */
+  release(): void {
+    this.#url = undefined;
+    this.#query = undefined;
   }
 
   /** A path parameter. */
@@ -119,7 +128,7 @@ export class Call {
         const acting = act(principal, moment, verb, named ?? undefined, elevate);
         heartbeat(engine, moment.hot, acting, moment.now);
         return { found: look(moment, acting), acting };
-      });
+      }, this.#marks);
       return { value: value.found, seq, hot, acting: value.acting };
     } catch (error) {
       throw hideExistence(error, principal);

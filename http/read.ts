@@ -29,7 +29,7 @@ async function wait(call: Call, body?: JsonObject): Promise<Reply> {
     throw invalid("agent", "an agent's id is wanted", "alice");
   }
   try {
-    return await call.deps.waits.wait({
+    const answer = call.deps.waits.wait({
       principal,
       room: call.param("id"),
       agent: named ?? undefined,
@@ -37,6 +37,8 @@ async function wait(call: Call, body?: JsonObject): Promise<Reply> {
       elevate: call.deps.elevate,
       signal: call.request.signal,
     });
+    call.release();
+    return await answer;
   } catch (error) {
     throw hideExistence(error, principal);
   }

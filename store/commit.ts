@@ -6,7 +6,7 @@ import { SyncError } from "../errors.ts";
 import { type Db, isContentError, type Row, type Statement } from "./db.ts";
 import { FOLLOW_RECORDS } from "../limits.ts";
 import type { News, RoomCommit } from "./rows.ts";
-import { LOG_COLUMNS, newsOf, statementsOf } from "./statements.ts";
+import { NEWS_COLUMNS, newsByRoom, statementsOf } from "./statements.ts";
 
 /** Raises the count of commits, for those who look for news. */
 export const COUNT_COMMIT: Statement = {
@@ -93,9 +93,7 @@ export class GroupWriter {
   }
 }
 
-const NEWS = `SELECT l.room, ${
-  LOG_COLUMNS.split(", ").map((column) => `l.${column}`).join(", ")
-}, l.ts, l.idem, l.digest
+const NEWS = `SELECT ${NEWS_COLUMNS}
   FROM json_each(:rows) AS j JOIN log AS l ON l.room = j.value->>0 AND l.seq > j.value->>1
   ORDER BY l.room, l.seq LIMIT ${FOLLOW_RECORDS}`;
 const WANTED = `SELECT r.uid FROM json_each(:rows) AS j
@@ -115,9 +113,7 @@ function raceFor(group: readonly RoomCommit[], instance: string): Statement[] {
 }
 
 function tellOfRace([news = [], wanted = []]: readonly Row[][], race: RaceEvents): void {
-  for (const [uid, rows] of Map.groupBy(news, (row) => String(row["room"]))) {
-    race.onNews(uid, newsOf(rows));
-  }
+  for (const [uid, found] of newsByRoom(news)) race.onNews(uid, found);
   for (const row of wanted) race.onWanted(String(row["uid"]));
 }
 

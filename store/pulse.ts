@@ -3,7 +3,10 @@
  * query answers all requests that arrived before it began.
  */
 import type { Millis, Presence } from "../types.ts";
-import type { Db, Row } from "./db.ts";
+import { FOLLOW_RECORDS } from "../limits.ts";
+import type { Db, Row, Statement } from "./db.ts";
+import type { News } from "./rows.ts";
+import { NEWS_COLUMNS, newsByRoom } from "./statements.ts";
 
 /** A room as others may have left it. */
 export interface RoomNews {
@@ -25,18 +28,30 @@ export interface Reading {
   readonly rights: number;
 }
 
+/** A room in memory that others write to as well, and the newest record known of it here. */
+export type Watched = readonly [uid: string, seq: number];
+
 /** Whom a look tells, before it answers. */
 export interface PulseEvents {
+  /** Rooms whose new records a look brings along. */
+  watched(): readonly Watched[];
+  /** Called after `onRooms`. */
+  onNews(uid: string, news: News): void;
   onRooms(rooms: readonly RoomNews[]): void;
   onPresence(news: readonly PresenceNews[]): void;
   onRights(): void;
 }
 
+const GATHER_MS = 1;
 const LOOK = [
   "SELECT k, v FROM meta WHERE k IN ('g', 'rights')",
   "SELECT uid, head, deleted_at FROM room WHERE g > :since",
   "SELECT room, agent, data FROM presence WHERE g > :since",
 ];
+const NEWS = `SELECT ${NEWS_COLUMNS} FROM json_each(:rows) AS j
+  JOIN room AS r ON r.uid = j.value->>0 AND r.g > :since
+  JOIN log AS l ON l.room = r.uid AND l.seq > j.value->>1
+  ORDER BY l.room, l.seq LIMIT ${FOLLOW_RECORDS}`;
 
 /** The looks at one database. */
 export class Pulse {
@@ -45,8 +60,10 @@ export class Pulse {
   #looking: Promise<Reading> | undefined;
   #next: Promise<Reading> | undefined;
   readonly #told = new Set<PulseEvents>();
-  /** Looks taken since the start. */
-  looks = 0;
+  /** Looks begun since the start: what a look must be newer than, for those who ask later. */
+  begun = 0;
+  #done = 0;
+  #found: Reading = { rights: 0 };
 
   constructor(private readonly db: Db) {}
 
@@ -55,25 +72,25 @@ export class Pulse {
     this.#told.add(events);
   }
 
-  /** A look that began after this call. Throws `unavailable`. */
-  look(): Promise<Reading> {
+  /** A look that began after so many others, or after this call. Throws `unavailable`. */
+  look(since = this.begun): Promise<Reading> {
+    if (this.#done > since) return Promise.resolve(this.#found);
     const begin = (): Promise<Reading> =>
       this.#looking = this.take().finally(() => this.#looking = undefined);
     if (!this.#looking) return begin();
-    const after = (): Promise<Reading> => {
+    const after = async (): Promise<Reading> => {
+      // Where many ask, a moment more makes one look of what would be two.
+      await new Promise((resolve) => setTimeout(resolve, GATHER_MS));
       this.#next = undefined;
-      return begin();
+      return await begin();
     };
     return this.#next ??= this.#looking.then(after, after);
   }
 
   private async take(): Promise<Reading> {
-    this.looks++;
-    const since = this.#since;
-    // Before the first look nothing is in memory that could have become old.
-    const wanted = since === undefined ? LOOK.slice(0, 1) : LOOK;
-    const [counts = [], rooms = [], presence = []] = await this.db.snapshot(
-      wanted.map((sql, i) => ({ sql, args: i === 0 ? {} : { since: since! } })),
+    const at = ++this.begun;
+    const [counts = [], rooms = [], presence = [], records = []] = await this.db.snapshot(
+      this.statements(),
     );
     const count = (k: string): number => Number(counts.find((row) => row["k"] === k)?.["v"] ?? 0);
     const rights = count("rights");
@@ -87,10 +104,22 @@ export class Pulse {
     this.#rights = rights;
     for (const events of this.#told) {
       if (news.length > 0) events.onRooms(news);
+      for (const [uid, found] of newsByRoom(records)) events.onNews(uid, found);
       if (presence.length > 0) events.onPresence(presence.map(presenceNews));
       if (isChanged) events.onRights();
     }
-    return { rights };
+    this.#done = Math.max(this.#done, at);
+    return this.#found = { rights };
+  }
+
+  private statements(): Statement[] {
+    const since = this.#since;
+    // Before the first look nothing is in memory that could have become old.
+    if (since === undefined) return [{ sql: LOOK[0]!, args: {} }];
+    const look = LOOK.map((sql, i) => ({ sql, args: i === 0 ? {} : { since } }));
+    const watched = [...this.#told].flatMap((events) => events.watched());
+    if (watched.length === 0) return look;
+    return [...look, { sql: NEWS, args: { since, rows: JSON.stringify(watched) } }];
   }
 }
 

@@ -53,14 +53,6 @@ export async function listRoomsIn(
   return { rooms: rows.map(roomRow), total: Number(count?.["n"] ?? 0) };
 }
 
-/** What others wrote, from rows with all of `LOG_COLUMNS`, `ts`, `idem` and `digest`. */
-export function newsOf(rows: readonly Row[]): News {
-  return {
-    records: rows.map(logRecord),
-    idempotent: rows.filter((row) => row["idem"] !== null).map(idempotentRow),
-  };
-}
-
 /** A request with an Idempotency-Key from its record's row. */
 export function idempotentRow(row: Row): IdempotentRow {
   return {
@@ -73,6 +65,25 @@ export function idempotentRow(row: Row): IdempotentRow {
 
 /** Columns of the log that make a record. */
 export const LOG_COLUMNS = "seq, kind, agent, actor, action, body, nonce, hash";
+
+/** The columns of the log, as `l`, that tell what others wrote. */
+export const NEWS_COLUMNS = `l.room, ${
+  LOG_COLUMNS.split(", ").map((column) => `l.${column}`).join(", ")
+}, l.ts, l.idem, l.digest`;
+
+/** What others wrote, by room, from rows of `NEWS_COLUMNS`. */
+export function newsByRoom(rows: readonly Row[]): [uid: string, news: News][] {
+  const byRoom = Map.groupBy(rows, (row) => String(row["room"]));
+  return [...byRoom].map(([uid, of]) => [uid, newsOf(of)]);
+}
+
+/** What others wrote, from rows with all of `LOG_COLUMNS`, `ts`, `idem` and `digest`. */
+export function newsOf(rows: readonly Row[]): News {
+  return {
+    records: rows.map(logRecord),
+    idempotent: rows.filter((row) => row["idem"] !== null).map(idempotentRow),
+  };
+}
 
 /** What of a record has no column of its own, as JSON. */
 export function bodyOf(record: LogRecord): string {

@@ -197,12 +197,23 @@ Deno.test("A file whose commit took place although it failed: 503, and the room 
   await on.close();
 });
 
+type HurtTest = (load: MixedLoad, ask: AskServer, client: Client) => Promise<void>;
+
 /** A service over a file, whose client was opened by somebody else and is hurt. */
-async function withClient(
-  hurt: (client: Client) => Client,
-  test: (load: MixedLoad, ask: AskServer, client: Client) => Promise<void>,
-): Promise<void> {
+async function withClient(hurt: (client: Client) => Client, test: HurtTest): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "sync-hurt-"));
+  try {
+    await onHurtFile(folder, hurt, test);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function onHurtFile(
+  folder: string,
+  hurt: (client: Client) => Client,
+  test: HurtTest,
+): Promise<void> {
   const env: Record<string, string> = { SYNC_LOG: "off", SYNC_DB: `file:${folder}/sync.db` };
   const config = readConfig((name) => env[name]);
   const client = createClient({ url: config.db, concurrency: 1 });
@@ -216,7 +227,6 @@ async function withClient(
   const again = await createService({ config });
   await load.fresh().check((method, path, given = {}) => send(again.fetch, method, path, given));
   await again.close();
-  await rm(folder, { recursive: true, force: true });
 }
 
 async function runUntil(load: MixedLoad, ask: AskServer, isOver: () => boolean): Promise<void> {

@@ -9,7 +9,26 @@ import { CALM } from "../proof/simulation/weather.ts";
 import type { WorldOptions } from "../proof/simulation/world.ts";
 
 /** What the world must be like for a fault to show soon; any will do for the others. */
-const WORLDS: Readonly<Record<string, Omit<WorldOptions, "seed">>> = {
+const WORLDS: Readonly<Record<string, Omit<WorldOptions, "seed"> & { readonly from?: number }>> = {
+  "what others wrote is overlooked while a record is under way": {
+    climate: { ...CALM, slow: 0.15 },
+    instances: 2,
+    from: 112,
+  },
+  "what is in doubt counts as not written": {
+    climate: { ...CALM, unanswered: 0.2 },
+    instances: 2,
+    from: 3,
+  },
+  "keys of repeated requests are forgotten with a room": {
+    climate: { ...CALM, lostReply: 0.4, blowsEveryMs: 1_500 },
+    instances: 1,
+  },
+  "the end of a token is not noticed": { climate: CALM, instances: 1 },
+  "a record is told before it is durable": {
+    climate: { ...CALM, refused: 0.2 },
+    instances: 1,
+  },
   "a lost race stops the queue when the database is away": {
     climate: { ...CALM, refused: 0.1 },
     instances: 2,
@@ -23,18 +42,16 @@ const WORLDS: Readonly<Record<string, Omit<WorldOptions, "seed">>> = {
     instances: 2,
   },
 };
-const SEEDS = Array.from({ length: 20 }, (_, i) => i + 1);
+const SEEDS_MAX = 20;
 
 for (const [name, plant] of Object.entries(PLANTS)) {
   Deno.test(`It is noticed when ${name}`, async () => {
-    const world = WORLDS[name];
+    const world = WORLDS[name], from = world?.from ?? 1;
     const takeOut = plant();
     let caught: number | undefined;
     try {
-      for (const seed of SEEDS) {
-        if ((await runSeed({ ...world, seed })).wrong.length === 0) continue;
-        caught = seed;
-        break;
+      for (let seed = from; seed < from + SEEDS_MAX && caught === undefined; seed++) {
+        if ((await runSeed({ ...world, seed })).wrong.length > 0) caught = seed;
       }
     } finally {
       takeOut();

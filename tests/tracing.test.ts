@@ -12,6 +12,7 @@ import { readConfig } from "../config.ts";
 import { openLibsqlServer } from "../proof/libsql-server.ts";
 import { type ServerProcess, startServer } from "../proof/server.ts";
 import { isTracing, noteWrite, traced, traceId } from "../tracing.ts";
+import { framed } from "./mcp_world.ts";
 import { openReceiver, type ReceivedSpan, type Receiver } from "./tracing_receiver.ts";
 
 interface Traced {
@@ -125,6 +126,40 @@ async function waitUntilOpen(server: ServerProcess, waits = 1): Promise<void> {
   }
   throw new Error("the wait never opened");
 }
+
+Deno.test("A tool call over MCP hangs in the caller's trace, and its wait links to the write that woke it", async () => {
+  await within({}, async ({ server, room, alice, span }) => {
+    const mine = caller("e"), writer = caller("f");
+    const args = { room: "room-zq1", condition: '"key-zq4" in state._shared' };
+    const calling = server.ask("POST", "/mcp", {
+      token: alice,
+      body: framed("tools/call", { name: "sync_wait", arguments: args }),
+      headers: {
+        "Content-Type": "application/json",
+        Accept: "application/json, text/event-stream",
+        "MCP-Protocol-Version": "2026-07-28",
+        "Mcp-Method": "tools/call",
+        "Mcp-Name": "sync_wait",
+        ...mine.header,
+      },
+    });
+    await waitUntilOpen(server);
+    await server.ask("POST", `${room}/actions/inc-zq3/invoke`, {
+      token: alice,
+      body: {},
+      headers: writer.header,
+    });
+    assert.match((await calling).text, /triggered[\\]*":true/);
+    const tool = await span("tools/call sync_wait");
+    const request = await span("POST /mcp", ({ traceId }) => traceId === mine.traceId);
+    assert.equal(tool.traceId, mine.traceId);
+    assert.equal(tool.parentSpanId, request.spanId);
+    assert.equal(tool.attributes["gen_ai.tool.name"], "sync_wait");
+    const wait = await span("wait", ({ traceId }) => traceId === mine.traceId);
+    assert.equal(wait.parentSpanId, tool.spanId);
+    assert.deepEqual(wait.links.map(({ traceId }) => traceId), [writer.traceId]);
+  });
+});
 
 Deno.test("Of writers whose records go in one group, each is linked from the commit, and one is its parent", async () => {
   await within({}, async ({ server, receiver, room, alice, span }) => {

@@ -2,7 +2,7 @@
 import type { Engine } from "../engine.ts";
 import { counters, Histogram, stopwatch } from "../meters.ts";
 import type { Principal } from "../policy.ts";
-import { traced } from "../tracing.ts";
+import { isTracing, traced } from "../tracing.ts";
 import type { Wakeup } from "./reply.ts";
 
 /** The sleeps of a service. */
@@ -26,14 +26,9 @@ export class Sleeping {
   ): Promise<Wakeup> {
     const release = this.engine.quotas?.hold("user_waits", request.principal);
     try {
-      return await traced("wait", {}, async (running) => {
-        const wakeup = await sleep();
-        this.ended.of(wakeup.kind).inc();
-        running.note("sync.outcome", wakeup.kind);
-        if (wakeup.kind === "woken") running.follow(wakeup.by);
-
-        return wakeup;
-      });
+      const wakeup = await (isTracing() ? inSpan(sleep) : sleep());
+      this.ended.of(wakeup.kind).inc();
+      return wakeup;
     } finally {
       release?.();
     }
@@ -61,4 +56,13 @@ export class Sleeping {
     if (this.#dueSince !== undefined) this.wakeSeconds.since(this.#dueSince);
     return wakeup;
   }
+}
+
+function inSpan(sleep: () => Promise<Wakeup>): Promise<Wakeup> {
+  return traced("wait", {}, async (running) => {
+    const wakeup = await sleep();
+    running.note("sync.outcome", wakeup.kind);
+    if (wakeup.kind === "woken") running.follow(wakeup.by);
+    return wakeup;
+  });
 }

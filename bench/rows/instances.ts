@@ -78,9 +78,10 @@ async function rateOf(fleet: Fleet, bench: Bench, requests: readonly RequestSpec
   const once = { connections, ms: 60_000, warmupMs: 0, requests, count: requests.length };
   // Every instance has met every room and token before anything is measured.
   for (const port of fleet.ports) await load({ port, ...once });
+  const { ms, warmupMs } = bench;
   const results = await Promise.all(
-    fleet.ports.map((port) =>
-      load({ port, connections, ms: bench.ms, warmupMs: bench.warmupMs, requests })
+    fleet.ports.map((port, i) =>
+      load({ port, connections, ms, warmupMs, requests: shuffled(requests, i) })
     ),
   );
   return results.reduce((sum, { rate }) => sum + rate, 0);

@@ -72,6 +72,9 @@ export async function idle(bench: Bench): Promise<Figure[]> {
   );
   // Once before: what the service loads and compiles for its first waiters is not theirs.
   await (await hold({ port: machine.port, waits }))();
+  while (await machine.metric("sync_waits_open") > 0) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
   const before = await machine.vitals(true);
   const release = await hold({ port: machine.port, waits });
   const during = await machine.vitals(true);

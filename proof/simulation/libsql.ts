@@ -9,8 +9,11 @@ import { sha256Of } from "./digest.ts";
 import type { Random } from "./random.ts";
 import type { Scheduler } from "./scheduler.ts";
 
-/** How a call ends: as it should, not done, done but not answered, or done after it was given up. */
-export type Fate = "done" | "refused" | "unanswered" | "belated" | "busy";
+/**
+ * How a call ends: as it should, not done, done but not answered, done after it was given up, or
+ * sent again by the client beneath and done twice, with the answer of either.
+ */
+export type Fate = "done" | "refused" | "unanswered" | "belated" | "doubled" | "busy";
 
 /** What decides about the calls of an instance. */
 export interface Weather {
@@ -76,11 +79,11 @@ export class Databases {
       answer(() => reject(failure(fate, isFile)), weather.latency(owner));
       return promise;
     }
-    const arrive = async (): Promise<void> => {
+    const arrive = async (isAnswered: boolean): Promise<void> => {
       const outcome = await settledOf(call);
       scheduler.note(`  ${fate} ${label} ${outcome.digest}`);
       if (isWrite) await this.onWritten();
-      if (fate === "belated") return;
+      if (!isAnswered) return;
       if (fate === "unanswered") answer(() => reject(failure(fate, isFile)), 1);
       else answer(() => outcome.settle(resolve, reject), weather.latency(owner) / 2);
     };
@@ -95,7 +98,11 @@ export class Databases {
     scheduler.after(at - scheduler.now, "", `call ${label}`, () => {
       // A process that dies takes the calls to its own file with it; a network may deliver them.
       if (this.#gone.has(owner) && (isFile || this.random.chance(0.5))) return;
-      void arrive();
+      const isAnswered = fate !== "belated" && (fate !== "doubled" || this.random.chance(0.5));
+      void arrive(isAnswered);
+      if (fate !== "doubled") return;
+      const ms = this.random.skewed(0.1, 500);
+      scheduler.after(ms, "", `call again ${label}`, () => void arrive(!isAnswered));
     });
     return promise;
   }

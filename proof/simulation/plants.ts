@@ -28,6 +28,12 @@ interface Connection {
   applyPragmas(): Promise<void>;
 }
 
+interface Behind {
+  readonly pending: readonly object[];
+  readonly room: { readonly head: number };
+  headElsewhere: number;
+}
+
 interface Waiting {
   readonly engine: { readonly clock: { now(): number } };
 }
@@ -114,6 +120,11 @@ export const PLANTS: Readonly<Record<string, Plant>> = {
       const { client, applyPragmas } = self as Connection;
       await client.reconnect();
       await applyPragmas.call(self);
+    }),
+  "what others wrote is overlooked while a record is under way": () =>
+    replace<[Behind], Promise<void>>(CLASSES.Follower, "catchUp", (old) => async (hot) => {
+      await old(hot);
+      if (hot.pending.length > 0) hot.headElsewhere = Math.min(hot.headElsewhere, hot.room.head);
     }),
   "a wait's time is told by the room's newest record": () =>
     replace<[{ now: number }, { startedAt: number }, object], () => void>(

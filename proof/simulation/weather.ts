@@ -10,6 +10,7 @@ export interface Climate {
   readonly refused: number;
   readonly unanswered: number;
   readonly belated: number;
+  readonly doubled: number;
   readonly busy: number;
   readonly lostReply: number;
   readonly duplicate: number;
@@ -24,6 +25,7 @@ export const CALM: Climate = {
   refused: 0,
   unanswered: 0,
   belated: 0,
+  doubled: 0,
   busy: 0,
   lostReply: 0,
   duplicate: 0.05,
@@ -40,6 +42,7 @@ export function drawClimate(random: Random): Climate {
     refused: some(0.15),
     unanswered: some(0.15),
     belated: some(0.05),
+    doubled: some(0.1),
     busy: some(0.3),
     lostReply: some(0.2),
     duplicate: some(0.3),
@@ -89,7 +92,8 @@ export class Faults implements Weather {
     // A call to a file is answered by the process that made it.
     if (!isWrite || !name.startsWith("N")) return "done";
     if (random.chance(climate.unanswered)) return "unanswered";
-    return random.chance(climate.belated) ? "belated" : "done";
+    if (random.chance(climate.belated)) return "belated";
+    return random.chance(climate.doubled) ? "doubled" : "done";
   }
 
   /** For an instance the database is away for a while. */

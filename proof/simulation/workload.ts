@@ -187,6 +187,19 @@ const roomOfOnesOwn: Doing = async (client) => {
   }
 };
 
+/** Several things at once. */
+const rush: Doing = (client, room) => {
+  const { random, world } = client;
+  const one = async (): Promise<void> => {
+    await world.scheduler.sleep(random.skewed(0, 300));
+    await random.pick([simple("inc"), simple("take"), simple("drop"), put, look, look])(
+      client,
+      room,
+    );
+  };
+  return Promise.all(Array.from({ length: random.int(3, 7) }, one));
+};
+
 const DOINGS: readonly (readonly [weight: number, of: Doing])[] = [
   [9, simple("inc")],
   [5, compareAndSet],
@@ -201,6 +214,7 @@ const DOINGS: readonly (readonly [weight: number, of: Doing])[] = [
   [5, look],
   [7, wait],
   [2, stream],
+  [4, rush],
   [2, join],
   [1, roomOfOnesOwn],
 ];
