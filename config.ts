@@ -84,38 +84,41 @@ export const OPTIONS = [
     name: "SYNC_RATE_LIMIT_IP",
     fallback: "",
     what:
-      "Requests a minute per address on doors without a token; 0 is off. 60, but off on loopback.",
+      "Requests a minute per address on doors without a token; 0 is off. 60, but off where only this machine calls.",
   },
   {
     name: "SYNC_RATE_LIMIT_TOKEN",
     fallback: "",
-    what: "Requests a minute per token; 0 is off. 6000, but off on loopback.",
+    what: "Requests a minute per token; 0 is off. 6000, but off where only this machine calls.",
   },
   {
     name: "SYNC_QUOTA_USER_ROOMS",
     fallback: "",
-    what: "Rooms that one user may own; 0 is off. 1000, but off on loopback.",
+    what: "Rooms that one user may own; 0 is off. 1000, but off where only this machine calls.",
   },
   {
     name: "SYNC_QUOTA_ROOM_WRITES",
     fallback: "",
-    what: "Records a minute that one room takes; 0 is off. 60000, but off on loopback.",
+    what:
+      "Records a minute that one room takes; 0 is off. 60000, but off where only this machine calls.",
   },
   {
     name: "SYNC_QUOTA_AGENT_MESSAGES",
     fallback: "",
     what:
-      "Messages a minute that one agent may send in a room; 0 is off. 600, but off on loopback.",
+      "Messages a minute that one agent may send in a room; 0 is off. 600, but off where only this machine calls.",
   },
   {
     name: "SYNC_QUOTA_USER_WAITS",
     fallback: "",
-    what: "Waits that one user may hold open at once; 0 is off. 1000, but off on loopback.",
+    what:
+      "Waits that one user may hold open at once; 0 is off. 1000, but off where only this machine calls.",
   },
   {
     name: "SYNC_QUOTA_USER_STREAMS",
     fallback: "",
-    what: "Event streams that one user may hold open at once; 0 is off. 200, but off on loopback.",
+    what:
+      "Event streams that one user may hold open at once; 0 is off. 200, but off where only this machine calls.",
   },
 ] as const satisfies readonly Option[];
 
@@ -242,15 +245,18 @@ export function readConfig(get: (name: string) => string | undefined): Config {
     throw bad("SYNC_ORIGIN", "a URL such as https://sync.example.org is wanted");
   }
   const isLoopback = isLoopbackName(host.includes(":") ? `[${host}]` : host);
+  const isLocalOrigin = isLoopbackName(new URL(origin).host);
+  // Behind a proxy on the same machine the world comes by way of loopback.
+  const isLocal = isLoopback && isLocalOrigin;
   const rate = (name: OptionName, away: number): number =>
-    value(name) === "" ? (isLoopback ? 0 : away) : wholeNumber(name, value(name), 10_000_000);
+    value(name) === "" ? (isLocal ? 0 : away) : wholeNumber(name, value(name), 10_000_000);
   const dbToken = value("SYNC_DB_TOKEN"), metricsToken = value("SYNC_METRICS_TOKEN");
   const tracing = readTracing(get);
   return {
     port,
     host,
     origin,
-    isLocalOrigin: isLoopbackName(new URL(origin).host),
+    isLocalOrigin,
     isLoopback,
     db: value("SYNC_DB"),
     shards: list(value("SYNC_SHARDS")),

@@ -99,7 +99,7 @@ function guards(config: Config, env: Environment, notes: Notes): void {
     const off = [...rateLimitIp === 0 ? ["IP"] : [], ...rateLimitToken === 0 ? ["TOKEN"] : []];
     notes.warn(
       "limits",
-      "rate limits are off" + (config.isLoopback ? ": it listens on loopback" : ""),
+      "rate limits are off",
       `Set ${off.map((name) => `SYNC_RATE_LIMIT_${name}`).join(" and ")}, e.g. to 60 and 6000.`,
     );
   } else notes.ok("limits", `${rateLimitIp} a minute per address, ${rateLimitToken} per token`);
