@@ -111,13 +111,15 @@ class FileConnection implements Connection {
   }
 
   /** Runs something whole or takes it back. */
-  private async whole<T>(work: () => T): Promise<T> {
-    try {
-      return work();
-    } catch (error) {
-      if (this.#db.open && this.#db.inTransaction) this.#db.exec("ROLLBACK");
-      throw error;
-    }
+  private whole<T>(work: () => T): Promise<T> {
+    return new Promise((resolve) => {
+      try {
+        resolve(work());
+      } catch (error) {
+        if (this.#db.open && this.#db.inTransaction) this.#db.exec("ROLLBACK");
+        throw error;
+      }
+    });
   }
 
   private run(given: InStatement): Rows {
