@@ -36,7 +36,9 @@ type Flow = (c: Context, deps: Doors) => Response | Promise<Response>;
 
 /** The identity routes. Refusals of the JSON doors are thrown as `SyncError` for the app's own renderer. */
 export function identityRoutes(deps: IdentityDeps): Hono {
-  const doors: Doors = Object.assign(Object.create(deps), { limits: new DoorLimits(deps.config, deps.rateLimited) });
+  const doors: Doors = Object.assign(Object.create(deps), {
+    limits: new DoorLimits(deps.config, deps.rateLimited),
+  });
   const app = new Hono();
   const on = (flow: Flow) => (c: Context) => flow(c, doors);
   for (const path of ["/webauthn/*", "/auth/*", "/oauth/*", "/tokens/*"]) {

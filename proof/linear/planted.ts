@@ -165,6 +165,8 @@ export const PLANTS: Readonly<Record<string, Plant>> = {
     needs: "two instances",
     put: (service, answer) => {
       readAsKnown(service);
+      // Looking for changed rights tells of what was written, too.
+      service.deps.auth.refresh = () => Promise.resolve();
       return answer;
     },
   },
