@@ -77,7 +77,7 @@ export class GroupWriter {
         ...exchange(this.#spent, ticket),
         COUNT_COMMIT,
         ...statements,
-      ]);
+      ], true);
       this.#spent = ticket;
       if (race) tellOfRace(results, race);
       return written(results);

@@ -38,14 +38,20 @@ export class Db {
   /** What went wrong, by kind; a busy database is asked again before anybody hears of it. */
   readonly troubles = counters("kind").with(...TROUBLES);
 
-  private constructor(private readonly client: Connection, readonly isShared: boolean) {}
+  private constructor(
+    private readonly client: Connection,
+    readonly isShared: boolean,
+    /** Sends what may be sent twice without harm. */
+    private readonly repeating: Connection = client,
+  ) {}
 
   /** Opens the database and sets its pragmas when it is a local file. */
   static async open(options: DbOptions): Promise<Db> {
     if (options.client) return new Db(options.client, true);
     const isFile = options.url.startsWith("file:") || options.url === ":memory:";
-    const client = isFile ? await openFile(options.url) : await openRemote(options);
-    const db = new Db(client, !isFile);
+    const client = isFile ? await openFile(options.url) : await openRemote(options, sentOnce);
+    const repeating = isFile ? client : await openRemote(options, (request) => request);
+    const db = new Db(client, !isFile, repeating);
     await db.retrying(() => db.applyPragmas());
     return db;
   }
@@ -54,25 +60,27 @@ export class Db {
     if (!this.isShared) await this.client.executeMultiple(PRAGMAS);
   }
 
-  /** All statements in one transaction, or none. Throws `store_busy`, `unavailable`. */
-  async batch(statements: readonly Statement[]): Promise<Row[][]> {
-    const results = await this.retrying(() =>
-      this.client.batch(statements as InStatement[], "write")
-    );
+  /**
+   * All statements in one transaction, or none. `isGuarded` says that they refuse themselves when
+   * they come a second time: over a network that is cheaper. Throws `store_busy`, `unavailable`.
+   */
+  async batch(statements: readonly Statement[], isGuarded = false): Promise<Row[][]> {
+    const client = isGuarded ? this.repeating : this.client;
+    const results = await this.retrying(() => client.batch(statements as InStatement[], "write"));
     return results.map((result) => result.rows);
   }
 
   /** The rows of several reads, all of one state of the database. */
   async snapshot(statements: readonly Statement[]): Promise<Row[][]> {
     const results = await this.retrying(() =>
-      this.client.batch(statements as InStatement[], "read")
+      this.repeating.batch(statements as InStatement[], "read")
     );
     return results.map((result) => result.rows);
   }
 
   /** The rows of one read. */
   async all(sql: string, args: InArgs = {}): Promise<Row[]> {
-    const result = await this.retrying(() => this.client.execute({ sql, args }));
+    const result = await this.retrying(() => this.repeating.execute({ sql, args }));
     return result.rows;
   }
 
@@ -80,6 +88,7 @@ export class Db {
   close(): void {
     this.#isClosed = true;
     this.client.close();
+    if (this.repeating !== this.client) this.repeating.close();
   }
 
   private async retrying<T>(run: () => Promise<T>): Promise<T> {
@@ -123,10 +132,14 @@ export class Db {
   }
 }
 
-async function openRemote(options: DbOptions): Promise<Client> {
+async function openRemote(
+  options: DbOptions,
+  prepared: (request: Request) => Request,
+): Promise<Client> {
   const { createClient } = await import("@libsql/client/web");
   const token = options.authToken === undefined ? {} : { authToken: options.authToken };
-  return createClient({ url: options.url, ...token, fetch: fetchInTime });
+  const fetch = (request: Request): Promise<Response> => fetchInTime(request, prepared);
+  return createClient({ url: options.url, ...token, fetch });
 }
 
 /**
@@ -139,13 +152,16 @@ function sentOnce(request: Request): Request {
 }
 
 /** Fetches the whole answer, or gives up and frees the connection. */
-async function fetchInTime(request: Request): Promise<Response> {
+async function fetchInTime(
+  request: Request,
+  prepared: (request: Request) => Request,
+): Promise<Response> {
   const controller = new AbortController();
   const timer = setTimeout(() => controller.abort(), DB_CALL_MS_MAX);
   try {
     return await tracedCall("database", async (headers) => {
       for (const [name, value] of Object.entries(headers)) request.headers.set(name, value);
-      const response = await fetch(sentOnce(request), { signal: controller.signal });
+      const response = await fetch(prepared(request), { signal: controller.signal });
       return new Response(await response.bytes(), response);
     });
   } finally {

@@ -42,7 +42,6 @@ export interface PulseEvents {
   onRights(): void;
 }
 
-const GATHER_MS = 1;
 const LOOK = [
   "SELECT k, v FROM meta WHERE k IN ('g', 'rights')",
   "SELECT uid, head, deleted_at FROM room WHERE g > :since",
@@ -78,11 +77,9 @@ export class Pulse {
     const begin = (): Promise<Reading> =>
       this.#looking = this.take().finally(() => this.#looking = undefined);
     if (!this.#looking) return begin();
-    const after = async (): Promise<Reading> => {
-      // Where many ask, a moment more makes one look of what would be two.
-      await new Promise((resolve) => setTimeout(resolve, GATHER_MS));
+    const after = (): Promise<Reading> => {
       this.#next = undefined;
-      return await begin();
+      return begin();
     };
     return this.#next ??= this.#looking.then(after, after);
   }

@@ -211,7 +211,6 @@ const UNSTEADY: Readonly<Record<string, string>> = {
   "http/call.ts": "request ids and their duration",
   "http/render.ts": "request ids",
   "store/db.ts": "pauses between tries",
-  "store/pulse.ts": "pauses between looks",
   "bin/": "the operator's tools",
   "oauth/": "secrets, challenges and ids of grants",
   "mcp/": "session and request ids",

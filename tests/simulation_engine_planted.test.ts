@@ -11,7 +11,7 @@ import type { WorldOptions } from "../proof/simulation/world.ts";
 /** What the world must be like for a fault to show soon; any will do for the others. */
 const WORLDS: Readonly<Record<string, Omit<WorldOptions, "seed"> & { readonly from?: number }>> = {
   "what others wrote is overlooked while a record is under way": {
-    climate: { ...CALM, slow: 0.15 },
+    climate: { ...CALM, slow: 0.35 },
     instances: 2,
     from: 10,
   },
