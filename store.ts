@@ -159,18 +159,18 @@ export class Store {
 
   /** The living room of this name. */
   async findRoom(id: string): Promise<RoomRow | undefined> {
-    const rows = await this.of(id).all(`${SELECT_ROOM} WHERE id = :id AND deleted_at IS NULL`, {
+    const row = await this.of(id).first(`${SELECT_ROOM} WHERE id = :id AND deleted_at IS NULL`, {
       id,
     });
-    return rows[0] && roomRow(rows[0]);
+    return row && roomRow(row);
   }
 
   /** The living room of this uid. */
   async findRoomByUid(uid: string): Promise<RoomRow | undefined> {
-    const rows = await this.of(uid).all(`${SELECT_ROOM} WHERE uid = :uid AND deleted_at IS NULL`, {
+    const row = await this.of(uid).first(`${SELECT_ROOM} WHERE uid = :uid AND deleted_at IS NULL`, {
       uid,
     });
-    return rows[0] && roomRow(rows[0]);
+    return row && roomRow(row);
   }
 
   /** Living rooms by uid, ordered by name, and how many there are. */

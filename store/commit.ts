@@ -68,7 +68,7 @@ export class GroupWriter {
     const { isShared } = db;
     const errands = isAway ? group.flatMap((c) => errandsOf(c).map((e) => errandRow(e, c))) : [];
     const statements = statementsOf(group, { isAway, isShared, errands });
-    if (!isShared) return written(await db.batch(statements));
+    if (!isShared) return await writtenAlone(db, group, await db.batch(statements));
     // Of its content, whose hash nothing else has.
     const ticket = `${group[0]!.uid}:${group[0]!.hash}`;
     try {
@@ -115,6 +115,23 @@ function raceFor(group: readonly RoomCommit[], instance: string): Statement[] {
 function tellOfRace([news = [], wanted = []]: readonly Row[][], race: RaceEvents): void {
   for (const [uid, found] of newsByRoom(news)) race.onNews(uid, found);
   for (const row of wanted) race.onWanted(String(row["uid"]));
+}
+
+/** Where only this process writes: how many rooms were written, and if not all, which. */
+async function writtenAlone(
+  db: Db,
+  group: readonly RoomCommit[],
+  results: readonly Row[][],
+): Promise<Outcomes> {
+  if (Number(results.at(-1)?.[0]?.["n"]) === group.length) {
+    return new Map(group.map(({ uid }) => [uid, true]));
+  }
+  const rows = await db.all(
+    `SELECT r.uid FROM json_each(:rows) AS j
+      JOIN room AS r ON r.uid = j.value->>0 AND r.hash = j.value->>1 AND r.deleted_at IS NULL`,
+    { rows: JSON.stringify(group.map(({ uid, hash }) => [uid, hash])) },
+  );
+  return written([rows]);
 }
 
 function written(results: readonly Row[][]): Outcomes {

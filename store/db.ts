@@ -15,6 +15,8 @@ import { troubleOf, TROUBLES } from "./troubles.ts";
 export interface Statement {
   readonly sql: string;
   readonly args: InArgs;
+  /** It has at most one row. */
+  readonly isOne?: true;
 }
 
 /** A row as the driver gives it. */
@@ -82,6 +84,13 @@ export class Db {
   async all(sql: string, args: InArgs = {}): Promise<Row[]> {
     const result = await this.retrying(() => this.repeating.execute({ sql, args }));
     return result.rows;
+  }
+
+  /** The only row of a read that has at most one. */
+  async first(sql: string, args: InArgs = {}): Promise<Row | undefined> {
+    const one: Statement = { sql, args, isOne: true };
+    const result = await this.retrying(() => this.repeating.execute(one));
+    return result.rows[0];
   }
 
   /** Closes the connection. */

@@ -1,13 +1,13 @@
 /** The SQL of users' names and of their roles in rooms. A role is beside its room. */
-import type { Db, Row } from "./db.ts";
+import type { Db } from "./db.ts";
 import type { SideStatement } from "./rows.ts";
 import type { Store } from "../store.ts";
 import type { Millis, Role } from "../types.ts";
 
 /** A user's name. */
 export async function findUsername(store: Store, id: string): Promise<string | undefined> {
-  const rows = await store.db.all("SELECT username FROM user WHERE id = :id", { id });
-  return rows[0] && String(rows[0]["username"]);
+  const row = await store.db.first("SELECT username FROM user WHERE id = :id", { id });
+  return row && String(row["username"]);
 }
 
 /** Names of users by their ids. */
@@ -63,10 +63,24 @@ export async function findRoles(
   user: string,
   beside?: string,
 ): Promise<Map<string, Role>> {
-  const find = (db: Db): Promise<Row[]> =>
-    db.all("SELECT room, role FROM role WHERE user = :user", { user });
-  const rows = await (beside === undefined ? store.everywhere(find) : find(store.of(beside)));
-  return new Map(rows.map((row) => [String(row["room"]), String(row["role"]) as Role]));
+  const find = (db: Db): Promise<[string, string][]> =>
+    pairs(
+      db,
+      "SELECT json_group_array(json_array(room, role)) AS found FROM role WHERE user = :user",
+      { user },
+    );
+  const found = await (beside === undefined ? store.everywhere(find) : find(store.of(beside)));
+  return new Map(found.map(([room, role]) => [room, role as Role]));
+}
+
+/** Pairs of texts that a read answers as the JSON in its one column, `found`. */
+export async function pairs(
+  db: Db,
+  sql: string,
+  args: Readonly<Record<string, string>>,
+): Promise<[string, string][]> {
+  const row = await db.first(sql, args);
+  return JSON.parse(String(row?.["found"] ?? "[]")) as [string, string][];
 }
 
 /** Members of a room. */

@@ -171,14 +171,14 @@ const UPDATE_ROOMS = (more: string): string =>
   `UPDATE room SET head = j.value->>2, hash = j.value->>3, ts = j.value->>4,
     label = j.value->>5, meta = j.value->>6, agents = j.value->>7${more}
   FROM json_each(:rows) AS j WHERE room.uid = j.value->>0 AND room.head = j.value->>1
-    AND room.deleted_at IS NULL
-  RETURNING uid`;
+    AND room.deleted_at IS NULL`;
 
-/** Alone on its database nobody looks for what others wrote. */
+/** Alone on its database nobody looks for what others wrote, and nearly always all is written. */
 const UPDATE_ROOMS_ALONE = UPDATE_ROOMS("");
-const UPDATE_ROOMS_SHARED = UPDATE_ROOMS(
-  ", g = (SELECT v FROM meta WHERE k = 'g'), wanted = NULL",
-);
+const COUNT_CHANGES: Statement = { sql: "SELECT changes() AS n", args: {}, isOne: true };
+const UPDATE_ROOMS_SHARED = `${
+  UPDATE_ROOMS(", g = (SELECT v FROM meta WHERE k = 'g'), wanted = NULL")
+} RETURNING uid`;
 
 /** Where a group is written. */
 export interface GroupPlace {
@@ -220,10 +220,9 @@ export function statementsOf(
     ...pieces(DELETE_ENTRIES, gone),
     ...group.flatMap((c) => c.side.filter((s) => !(isAway && s.isHome)).map((s) => guarded(s, c))),
     ...errands,
-    {
-      sql: isShared ? UPDATE_ROOMS_SHARED : UPDATE_ROOMS_ALONE,
-      args: { rows: JSON.stringify(rooms) },
-    },
+    ...(isShared
+      ? [{ sql: UPDATE_ROOMS_SHARED, args: { rows: JSON.stringify(rooms) } }]
+      : [{ sql: UPDATE_ROOMS_ALONE, args: { rows: JSON.stringify(rooms) } }, COUNT_CHANGES]),
   ];
 }
 

@@ -3,6 +3,7 @@ import type { SideStatement } from "./rows.ts";
 import type { Store } from "../store.ts";
 import type { Millis } from "../types.ts";
 import type { Db, Row, Statement } from "./db.ts";
+import { pairs } from "./members.ts";
 
 /** What kind of token a grant stands behind. */
 export type GrantKind = "tok" | "room" | "view" | "as";
@@ -161,7 +162,7 @@ export async function findSecret(
   hash: string,
   kind: GrantKind,
 ): Promise<{ grant: GrantRow; secret: SecretRow; usedAt: Millis | null } | undefined> {
-  const [row] = await (kind === "tok" ? store.db : store.of(hash)).all(
+  const row = await (kind === "tok" ? store.db : store.of(hash)).first(
     `SELECT ${GRANT_COLUMNS}, s.kind AS secret_kind, s.created_at AS secret_created,
         s.expires_at AS secret_expires, s.used_at AS secret_used
       FROM token_secret AS s JOIN token_grant AS g ON g.id = s.grant_id WHERE s.hash = :hash`,
@@ -228,11 +229,16 @@ export async function findEmbodiments(
   { id: grant, kind }: Pick<GrantRow, "id" | "kind">,
   beside?: string,
 ): Promise<{ room: string; agent: string }[]> {
-  const find = (db: Db): Promise<Row[]> =>
-    db.all("SELECT room, agent FROM embodiment WHERE grant_id = :grant", { grant });
+  const find = (db: Db): Promise<[string, string][]> =>
+    pairs(
+      db,
+      `SELECT json_group_array(json_array(room, agent)) AS found
+        FROM embodiment WHERE grant_id = :grant`,
+      { grant },
+    );
   const place = kind === "tok" ? beside : grant;
-  const rows = await (place === undefined ? store.everywhere(find) : find(store.of(place)));
-  return rows.map((row) => ({ room: String(row["room"]), agent: String(row["agent"]) }));
+  const found = await (place === undefined ? store.everywhere(find) : find(store.of(place)));
+  return found.map(([room, agent]) => ({ room, agent }));
 }
 
 /** Notes the last use of grants. */

@@ -115,3 +115,22 @@ Deno.test("What is read is bytes, text, numbers and null, as it was written", as
     one.close();
   });
 });
+
+Deno.test("A single row is what the list's first one is, and none is none; it holds no lock afterwards", async () => {
+  await inFolder(async (folder) => {
+    const url = `file:${join(folder, "a.db")}`;
+    const one = await opened(url), other = await opened(url);
+    await one.batch([insert("a", 1), insert("b", 2)], "write");
+    const sql = "SELECT k, v FROM t WHERE k >= :k ORDER BY k";
+    for (const k of ["a", "b", "c"]) {
+      const { rows } = await one.execute({ sql, args: { k } });
+      const single = await one.execute(Object.assign({ sql, args: { k } }, { isOne: true }));
+      assert.deepEqual(single.rows, rows.slice(0, 1));
+    }
+    await other.batch([insert("c", 3)], "write");
+    const { rows } = await other.execute("PRAGMA wal_checkpoint(TRUNCATE)");
+    assert.equal(rows[0]!["busy"], 0);
+    one.close();
+    other.close();
+  });
+});
