@@ -107,7 +107,6 @@ Deno.test("A request goes on from the caller's trace; its commit hangs below it;
     const commit = await span("commit", ({ traceId }) => traceId === writer.traceId);
     assert.equal(commit.parentSpanId, write.spanId);
     assert.equal(commit.attributes["sync.records"], 1);
-    assert.ok(commit.startNs >= write.startNs && commit.endNs <= write.endNs);
 
     const wait = await span("wait", ({ traceId }) => traceId === waiter.traceId);
     const request = await span(WAIT, ({ traceId }) => traceId === waiter.traceId);

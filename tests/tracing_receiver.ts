@@ -10,8 +10,6 @@ export interface ReceivedSpan {
   readonly name: string;
   /** 1 internal, 2 server, 3 client. */
   readonly kind: number;
-  readonly startNs: bigint;
-  readonly endNs: bigint;
   readonly attributes: Readonly<Record<string, string | number | boolean>>;
   readonly links: readonly { readonly traceId: string; readonly spanId: string }[];
   /** 2 is an error. */
@@ -105,8 +103,6 @@ function spanOf(bytes: Uint8Array, resource: ReceivedSpan["resource"]): Received
     parentSpanId: hex(first(fields, 4)),
     name: utf8.decode(first(fields, 5)),
     kind: Number(whole(fields, 6)),
-    startNs: whole(fields, 7),
-    endNs: whole(fields, 8),
     attributes: attributesOf(fields, 9),
     links: all(fields, 13).map((link) => {
       const parts = fieldsOf(link);
