@@ -183,7 +183,7 @@ export class Engine {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const isKnown = this.store.isShared && attempt === 0;
       const hot = await (isKnown ? this.findAsKnown(id) : this.find(id));
-      await this.#follower.follow(hot);
+      if (hot.isBehind) await this.#follower.follow(hot);
       if (hot.isBehind) continue;
       // Asked again until nobody else is under way: the attempt begins in the same turn.
       while (idem && hot.idempotent.has(idem.key)) {

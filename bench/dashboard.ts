@@ -4,8 +4,7 @@
  */
 import type { CDPSession, Page } from "playwright-core";
 import { launchChromium } from "../bin/chromium.ts";
-import { readConfig } from "../config.ts";
-import { createService } from "../main.ts";
+import { openThrowaway } from "../bin/throwaway.ts";
 
 const KEYS = 10_000;
 const KEYS_A_WRITE = 50;
@@ -13,20 +12,8 @@ const UPDATES_A_SECOND = 100;
 const TICK_MS = 50;
 
 const seconds = Number(Deno.args[0] ?? 60);
-const folder = await Deno.makeTempDir();
-const holder: { fetch?: (request: Request) => Promise<Response> } = {};
-const server = Deno.serve(
-  { port: 0, hostname: "127.0.0.1", onListen: () => {} },
-  (request) => holder.fetch!(request),
-);
-const env: Record<string, string> = {
-  PORT: String(server.addr.port),
-  SYNC_DB: `file:${folder}/sync.db`,
-  SYNC_LOG: "off",
-};
-const service = await createService({ config: readConfig((name) => env[name]) });
-holder.fetch = service.fetch;
-const origin = `http://localhost:${server.addr.port}`;
+const service = await openThrowaway();
+const { origin } = service;
 const made = await (await fetch(`${origin}/rooms`, { method: "POST", body: '{"id":"bench"}' }))
   .json();
 
@@ -136,7 +123,5 @@ console.log(
   `write to screen: median ${seen[5]?.toFixed(0)} ms, longest ${seen.at(-1)?.toFixed(0)} ms`,
 );
 await browser.close();
-await server.shutdown();
 await service.close();
-await Deno.remove(folder, { recursive: true });
 Deno.exit(0);

@@ -3,11 +3,10 @@
  * shows of it to `reference/pictures/`.
  */
 import type { Browser, Page } from "playwright-core";
-import { readConfig } from "../config.ts";
 import { type Call, type Demo, makeDemo } from "../frontend/demo.ts";
 import { stepAt } from "../frontend/demo-steps.ts";
-import { createService } from "../main.ts";
 import { launchChromium } from "./chromium.ts";
+import { openThrowaway } from "./throwaway.ts";
 
 const OUT = new URL("../reference/pictures/", import.meta.url);
 const STEPS = 34;
@@ -15,20 +14,8 @@ const STEP_MS = 330;
 const DESK = { width: 1440, height: 900 };
 const PHONE = { width: 390, height: 844 };
 
-const folder = await Deno.makeTempDir();
-const holder: { fetch?: (request: Request) => Promise<Response> } = {};
-const server = Deno.serve(
-  { port: 0, hostname: "127.0.0.1", onListen: () => {} },
-  (request) => holder.fetch!(request),
-);
-const env: Record<string, string> = {
-  PORT: String(server.addr.port),
-  SYNC_DB: `file:${folder}/sync.db`,
-  SYNC_LOG: "off",
-};
-const service = await createService({ config: readConfig((name) => env[name]) });
-holder.fetch = service.fetch;
-const origin = `http://localhost:${server.addr.port}`;
+const service = await openThrowaway();
+const { origin } = service;
 
 const call: Call = async (method, path, body, token) => {
   const headers: Record<string, string> = { "Content-Type": "application/json" };
@@ -119,7 +106,5 @@ const browser = await launchChromium();
 await takeAll(browser, demo);
 await browser.close();
 waiting.abort();
-await server.shutdown();
 await service.close();
-await Deno.remove(folder, { recursive: true });
 Deno.exit(0);

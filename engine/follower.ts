@@ -29,7 +29,8 @@ export interface FollowEvents {
 
 /** Follows the rooms in memory. */
 export class Follower {
-  #cancel: (() => void) | undefined;
+  /** What looks next, by shard: one that is away keeps nobody else from looking. */
+  readonly #cancel: (() => void)[] = [];
   #isStopped = false;
   /** Rooms that others write to as well, and until when that is remembered. */
   readonly #others = new Map<HotRoom, Millis>();
@@ -53,13 +54,13 @@ export class Follower {
         onRights: () => this.events.onRights(),
       });
     }
-    if (store.isShared) this.arm();
+    for (const shard of store.pulses.keys()) if (store.pulses[shard]) this.arm(shard);
   }
 
   /** Looks no more by itself. */
   stop(): void {
     this.#isStopped = true;
-    this.#cancel?.();
+    for (const cancel of this.#cancel) cancel();
   }
 
   /** The room at what the database held when this was called, or later. Throws `unavailable`. */
@@ -81,7 +82,7 @@ export class Follower {
 
   /** Others have written, somebody says: whoever waits there is told at once. */
   async hint(shards: readonly number[]): Promise<void> {
-    await this.look(new Set(shards));
+    await Promise.all(shards.map((shard) => this.look(shard)));
   }
 
   private note(news: readonly RoomNews[]): void {
@@ -188,28 +189,24 @@ export class Follower {
     this.events.onFollowed(hot, { records, cells });
   }
 
-  private arm(): void {
-    if (!this.#isStopped) this.#cancel = this.clock.after(this.everyMs, () => void this.turn());
+  private arm(shard: number): void {
+    if (this.#isStopped) return;
+    this.#cancel[shard] = this.clock.after(this.everyMs, () => void this.turn(shard));
   }
 
-  /** One look at every database with rooms in which somebody waits. */
-  private async turn(): Promise<void> {
-    const shards = new Set<number>();
-    for (const hot of this.rooms.values()) {
-      if (hot.pins > 0) shards.add(this.store.shardOf(hot.room.uid));
-    }
-    // What tokens open may change in the first database, too.
-    if (shards.size > 0) shards.add(0);
-    await this.look(shards);
-    this.arm();
+  /** A look at a database with rooms in which somebody waits, or with the tokens of those who do. */
+  private async turn(shard: number): Promise<void> {
+    const isWaitedFor = ({ room, pins }: HotRoom): boolean =>
+      pins > 0 && (shard === 0 || this.store.shardOf(room.uid) === shard);
+    if ([...this.rooms.values()].some(isWaitedFor)) await this.look(shard);
+    this.arm(shard);
   }
 
-  private async look(shards: ReadonlySet<number>): Promise<void> {
+  private async look(shard: number): Promise<void> {
     try {
-      await Promise.all([...shards].map((shard) => this.store.pulses[shard]?.look()));
+      await this.store.pulses[shard]?.look();
       const behind = [...this.rooms.values()].filter((hot) =>
-        hot.pins > 0 && hot.mayBeBehind &&
-        shards.has(this.store.shardOf(hot.room.uid))
+        hot.pins > 0 && hot.mayBeBehind && this.store.shardOf(hot.room.uid) === shard
       );
       await Promise.all(behind.map((hot) => this.follow(hot)));
     } catch (error) {

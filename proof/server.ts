@@ -38,6 +38,8 @@ export interface LaunchedServer {
   readonly pid: number;
   /** What it has said so far. */
   output(): string;
+  /** Has it ended? */
+  isOver(): boolean;
   /** Resolves to the exit code, or to the signal that ended it. */
   readonly ended: Promise<number | string>;
   /** Sends a signal; SIGKILL unless told otherwise. Waits for nothing. */
@@ -60,12 +62,16 @@ export interface ServerProcess extends LaunchedServer {
 /** Starts a server and does not wait for it. */
 export function launchServer({ folder, env = {}, under = [] }: ServerOptions): LaunchedServer {
   const [command, ...args] = [...under, Deno.execPath(), "run", "-A", "--no-check", SERVE];
-  const child = new Deno.Command(command!, {
-    args,
-    env: { PORT: "0", SYNC_DB: `file:${folder}/sync.db`, SYNC_LOG: "json", ...env },
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
+  const all = { PORT: "0", SYNC_DB: `file:${folder}/sync.db`, SYNC_LOG: "json", ...env };
+  return launch(command!, { args, env: all });
+}
+
+/** Starts a process, listens to what it says, and does not wait for it. */
+export function launch(
+  command: string,
+  options: Pick<Deno.CommandOptions, "args" | "env" | "cwd">,
+): LaunchedServer {
+  const child = new Deno.Command(command, { ...options, stdout: "piped", stderr: "piped" }).spawn();
   let text = "", isOver = false;
   const reading = [child.stdout, child.stderr].map(async (stream) => {
     for await (const chunk of stream.pipeThrough(new TextDecoderStream())) text += chunk;
@@ -81,7 +87,7 @@ export function launchServer({ folder, env = {}, under = [] }: ServerOptions): L
     signal();
     await ended;
   };
-  return { pid: child.pid, output: () => text, ended, signal, kill };
+  return { pid: child.pid, output: () => text, isOver: () => isOver, ended, signal, kill };
 }
 
 /** Starts a server and waits until it listens. Throws with what it said when it does not. */
@@ -109,10 +115,8 @@ export async function startServer(options: ServerOptions): Promise<ServerProcess
 }
 
 async function listening(server: LaunchedServer): Promise<number> {
-  let isOver = false;
-  void server.ended.then(() => isOver = true);
   const until = performance.now() + START_MS_MAX;
-  while (!isOver && performance.now() < until) {
+  while (!server.isOver() && performance.now() < until) {
     const port = /"listening".*"port":(\d+)/.exec(server.output())?.[1];
     if (port !== undefined) return Number(port);
     await new Promise((resolve) => setTimeout(resolve, START_PAUSE_MS));

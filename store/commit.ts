@@ -126,12 +126,7 @@ async function writtenAlone(
   if (Number(results.at(-1)?.[0]?.["n"]) === group.length) {
     return new Map(group.map(({ uid }) => [uid, true]));
   }
-  const rows = await db.all(
-    `SELECT r.uid FROM json_each(:rows) AS j
-      JOIN room AS r ON r.uid = j.value->>0 AND r.hash = j.value->>1 AND r.deleted_at IS NULL`,
-    { rows: JSON.stringify(group.map(({ uid, hash }) => [uid, hash])) },
-  );
-  return written([rows]);
+  return await standing(db, group);
 }
 
 function written(results: readonly Row[][]): Outcomes {
@@ -145,46 +140,44 @@ function exchange(spent: string, ticket: string): Statement[] {
   ];
 }
 
-/**
- * Was the group with this ticket written? If not, it never will be: its ticket is taken. Throws
- * `outcome_unknown` when the database does not say.
- */
+/** Was the group with this ticket written? If not, it never will be: its ticket is taken. */
 async function isWritten(db: Db, ticket: string): Promise<boolean> {
-  try {
-    const [, rows = []] = await db.batch([
+  const [, rows = []] = await told(() =>
+    db.batch([
       { sql: "DELETE FROM ticket WHERE at < unixepoch('now', '-1 day')", args: {} },
       {
         sql: `INSERT INTO ticket (id, at) VALUES (:ticket, unixepoch())
           ON CONFLICT DO NOTHING RETURNING id`,
         args: { ticket },
       },
-    ]);
-    return rows.length === 0;
-  } catch (error) {
-    if (error instanceof SyncError) throw outcomeUnknown();
-    throw error;
-  }
+    ])
+  );
+  return rows.length === 0;
 }
 
 /** Did a group with this ticket go through? */
 async function hasTicket(db: Db, ticket: string): Promise<boolean> {
-  try {
-    return (await db.all("SELECT 1 FROM ticket WHERE id = :ticket", { ticket })).length > 0;
-  } catch (error) {
-    if (error instanceof SyncError) throw outcomeUnknown();
-    throw error;
-  }
+  const rows = await told(() => db.all("SELECT 1 FROM ticket WHERE id = :ticket", { ticket }));
+  return rows.length > 0;
 }
 
-/** The rooms of a written group whose records stand in the log; others were faster in the rest. */
+/** The rooms of a written group that stand where it left them; others were faster in the rest. */
 async function standing(db: Db, group: readonly RoomCommit[]): Promise<Outcomes> {
-  try {
-    const rows = await db.all(
+  const rows = await told(() =>
+    db.all(
       `SELECT l.room AS uid FROM json_each(:rows) AS j
-        JOIN log AS l ON l.room = j.value->>0 AND l.seq = j.value->>1 AND l.hash = j.value->>2`,
+        JOIN log AS l ON l.room = j.value->>0 AND l.seq = j.value->>1 AND l.hash = j.value->>2
+        JOIN room AS r ON r.uid = l.room AND r.deleted_at IS NULL`,
       { rows: JSON.stringify(group.map(({ uid, head, hash }) => [uid, head, hash])) },
-    );
-    return written([rows]);
+    )
+  );
+  return written([rows]);
+}
+
+/** What the database says of a group that it may have written. Throws `outcome_unknown` when it does not. */
+async function told<T>(ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask();
   } catch (error) {
     if (error instanceof SyncError) throw outcomeUnknown();
     throw error;

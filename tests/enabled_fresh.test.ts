@@ -10,7 +10,7 @@ import { hotFromRows } from "../engine/rows.ts";
 import type { Moment } from "../engine/types.ts";
 import type { Access } from "../policy.ts";
 import type { JsonObject } from "../types.ts";
-import { Random } from "./time_random.ts";
+import { Random } from "../proof/simulation/random.ts";
 import { World } from "./time_world.ts";
 
 const AGENTS = ["alice", "bob", "carol"] as const;

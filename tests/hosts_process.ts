@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { freePort } from "../proof/libsql-server.ts";
+import { launch } from "../proof/server.ts";
 
 /** Where the repository lies. */
 export const ROOT = fileURLToPath(new URL("../", import.meta.url));
@@ -82,34 +83,24 @@ export interface HostOptions {
 export async function host({ cwd, args, env }: HostOptions): Promise<Hosted> {
   const port = String(await freePort());
   const url = `http://127.0.0.1:${port}`, origin = `http://localhost:${port}`;
-  const child = new Deno.Command(Deno.execPath(), {
+  const child = launch(Deno.execPath(), {
     args: args.map((arg) => arg === "PORT" ? port : arg),
     cwd,
     env: { PORT: port, SYNC_ORIGIN: origin, ...env },
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  let text = "", isOver = false;
-  const reading = [child.stdout, child.stderr].map(async (stream) => {
-    for await (const chunk of stream.pipeThrough(new TextDecoderStream())) text += chunk;
-  });
-  const ended = Promise.all(reading).then(() => child.status).then(({ code, signal }) => {
-    isOver = true;
-    return signal ?? code;
   });
   const stop: Hosted["stop"] = async (signal = "SIGKILL") => {
-    if (!isOver) child.kill(signal);
-    return await ended;
+    child.signal(signal);
+    return await child.ended;
   };
   const until = performance.now() + START_MS_MAX;
   while (!await answers(url)) {
-    if (isOver || performance.now() > until) {
+    if (child.isOver() || performance.now() > until) {
       await stop();
-      throw new Error(`deno ${args.join(" ")} does not answer: ${text}`);
+      throw new Error(`deno ${args.join(" ")} does not answer: ${child.output()}`);
     }
     await new Promise((resolve) => setTimeout(resolve, START_PAUSE_MS));
   }
-  return { url, origin, output: () => text, stop };
+  return { url, origin, output: child.output, stop };
 }
 
 async function answers(url: string): Promise<boolean> {

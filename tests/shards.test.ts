@@ -432,3 +432,34 @@ Deno.test("One room from both instances at once: those who lose a race get their
     }
   });
 });
+
+Deno.test("One server away: who waits in rooms of another is woken by what other instances write", async () => {
+  await withServers(2, async (servers) => {
+    const [one, two] = [await overServers(servers), await overServers(servers)];
+    const { store } = one.service;
+    const here = await countingRoom(one, NAMES.find((name) => store.shardOf(name) === 0)!);
+    const there = await countingRoom(one, NAMES.find((name) => store.shardOf(name) === 1)!);
+    const wait = (room: TestRoom, condition: string, ms: number): Promise<Reply> =>
+      two.call(
+        "GET",
+        `/rooms/${room.id}/wait?condition=${encodeURIComponent(condition)}&timeout=${ms}`,
+        { token: room.view },
+      );
+    const isCounted = "state._shared.n.value >= 1";
+    const [woken, kept] = [wait(here, isCounted, 50_000), wait(there, isCounted, 50_000)];
+    const control = wait(here, "false", 4_000);
+    while (two.service.deps.waits.open < 3) await new Promise((resolve) => setTimeout(resolve, 10));
+    await servers[1]!.stop();
+    // Long enough for looks at the one that is gone to fail.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    assert.equal((await one.invoke(here.id, "inc", {}, here.agents["alice"])).status, 200);
+    const first = await Promise.race([woken, control]);
+    assert.equal(first.body.triggered, true, first.text);
+    await servers[1]!.start();
+    await until(() => one.invoke(there.id, "inc", {}, there.agents["alice"]), isOk);
+    assert.equal((await kept).body.triggered, true);
+    await control;
+    await one.close();
+    await two.close();
+  });
+});

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { makeRoom, ManualClock, mustVerify, startService, type TestRoom } from "./harness.ts";
 import type { Reply, TestService } from "./harness.ts";
 import { type Asked, celOf, type Gate, Model } from "./simulation_model.ts";
-import { Random } from "./time_random.ts";
+import { Random } from "../proof/simulation/random.ts";
 
 const BASE = ["b0", "b1", "b2"];
 const GATED = ["g0", "g1", "g2"];

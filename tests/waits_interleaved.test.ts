@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { turns } from "./harness.ts";
-import { Random } from "./time_random.ts";
+import { Random } from "../proof/simulation/random.ts";
 import { World } from "./time_world.ts";
 
 const ROOMS = 40;
