@@ -1,7 +1,7 @@
 /** The messages section: a page without loss, and how far it moves the reader's cursor. */
 import type { MessagePlace } from "../room/messages.ts";
 import type { Sight } from "../sight.ts";
-import { isMessageThere, isOpenFor, messageCounts } from "../sight/messages.ts";
+import { isMessageThere, isOpenFor, surveyMessages } from "../sight/messages.ts";
 import { iso } from "../timers.ts";
 import type { JsonObject, MessageBody } from "../types.ts";
 import type { ContextQuery } from "./query.ts";
@@ -30,7 +30,7 @@ export interface MessagesSection {
 export function collectMessages(sight: Sight, query: ContextQuery): MessagesSection {
   const { messages: filter, since } = query;
   const { room, eyes, live } = sight;
-  const counts = messageCounts(sight);
+  const { counts, firstUnread } = surveyMessages(sight);
   const open = [...room.messages.openTasks].filter((seq) => isOpenFor(sight, seq)).length;
   const counters = { ...counts, unclaimed: open };
   const cursor = live.presence.get(eyes.self)?.read ?? 0;
@@ -45,13 +45,14 @@ export function collectMessages(sight: Sight, query: ContextQuery): MessagesSect
     : places.filter((place) =>
       fits(sight, place, query) && isInThread(place.seq) && isMessageThere(sight, place.seq)
     );
-  const first = firstOfPage(sight, query, visible, cursor);
+  const first = firstOfPage(query, visible, firstUnread?.order, eyes.self);
   const page = visible.slice(first, first + filter.limit);
   const last = page.at(-1);
   const isMore = first + filter.limit < visible.length;
   const start = filter.after ?? (since ?? (first === 0 ? 0 : visible[first - 1]!.order));
   const movesCursor = !isFiltered && !query.peek && sight.scorer.isAgent &&
-    startsInTime(sight, start, cursor);
+    // Nothing unread may lie between the cursor and the page's beginning.
+    (start <= cursor || firstUnread === undefined || firstUnread.order > start);
   return {
     counters,
     page: page.map(({ order, seq }) => showMessage(sight, order, seq, cursor)),
@@ -61,36 +62,20 @@ export function collectMessages(sight: Sight, query: ContextQuery): MessagesSect
   };
 }
 
-/** Nothing unread may lie between the cursor and the page's beginning. */
-function startsInTime(sight: Sight, start: number, cursor: number): boolean {
-  if (start <= cursor) return true;
-  const { places } = sight.room.messages;
-  for (
-    let i = sight.room.messages.firstAfter(cursor);
-    i < places.length && places[i]!.order <= start;
-    i++
-  ) {
-    const { from, seq } = places[i]!;
-    if (from !== sight.eyes.self && isMessageThere(sight, seq)) return false;
-  }
-  return true;
-}
-
 function firstOfPage(
-  sight: Sight,
   query: ContextQuery,
   visible: readonly MessagePlace[],
-  cursor: number,
+  unreadFrom: number | undefined,
+  self: string,
 ): number {
   const { after, limit } = query.messages;
   if (after !== undefined) return firstAfter(visible, after);
   if (query.since !== undefined) return 0;
   const newest = Math.max(0, visible.length - limit);
-  if (!sight.scorer.isAgent) return newest;
-  for (let i = firstAfter(visible, cursor); i < visible.length; i++) {
-    if (visible[i]!.from !== sight.eyes.self) return Math.min(newest, i);
-  }
-  return newest;
+  if (unreadFrom === undefined) return newest;
+  let at = firstAfter(visible, unreadFrom - 1);
+  while (at < visible.length && visible[at]!.from === self) at++;
+  return Math.min(newest, at);
 }
 
 function firstAfter(visible: readonly { readonly order: number }[], after: number): number {

@@ -1,4 +1,5 @@
 /** Which messages a reader sees, and its counters. */
+import type { MessagePlace } from "../room/messages.ts";
 import type { Sight } from "../sight.ts";
 
 /** Is this message part of the room's live state for this reader? */
@@ -28,19 +29,31 @@ export interface MessageCounts {
 
 /** Counts what the reader sees, and what of it is new to it. */
 export function messageCounts(sight: Sight): MessageCounts {
+  return surveyMessages(sight).counts;
+}
+
+/** The same, and the place of the first message that is new to the reader: undefined for none. */
+export function surveyMessages(
+  sight: Sight,
+): { readonly counts: MessageCounts; readonly firstUnread: MessagePlace | undefined } {
   const { room, eyes } = sight;
   const { places } = room.messages;
   const someHidden = room.gated.size > 0;
   let count = someHidden ? 0 : places.length;
   if (someHidden) { for (const { seq } of places) if (isMessageThere(sight, seq)) count++; }
-  if (!sight.scorer.isAgent) return { count, unread: 0, directed_unread: 0 };
+  if (!sight.scorer.isAgent) {
+    return { counts: { count, unread: 0, directed_unread: 0 }, firstUnread: undefined };
+  }
   let unread = 0, directed = 0;
+  let firstUnread: MessagePlace | undefined;
   const cursor = sight.live.presence.get(eyes.self)?.read ?? 0;
   for (let i = room.messages.firstAfter(cursor); i < places.length; i++) {
-    const { seq, from, to } = places[i]!;
+    const place = places[i]!;
+    const { seq, from, to } = place;
     if (from === eyes.self || (someHidden && !isMessageThere(sight, seq))) continue;
     unread++;
+    firstUnread ??= place;
     if (to?.includes(eyes.self)) directed++;
   }
-  return { count, unread, directed_unread: directed };
+  return { counts: { count, unread, directed_unread: directed }, firstUnread };
 }

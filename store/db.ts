@@ -22,7 +22,12 @@ export interface Statement {
 /** A row as the driver gives it. */
 export type { Row };
 
-const PRAGMAS = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=OFF;";
+// The log is written back beside the commits (`write-back.ts`); SQLite itself does it only when that
+// does not come to it. Pages of many rooms are kept: a group touches several of each.
+// The log is written back beside the commits (`write-back.ts`); SQLite itself does it only when that
+// does not come to it. Pages of many rooms are kept: a group touches several of each.
+const PRAGMAS = `PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=OFF;
+  PRAGMA wal_autocheckpoint=16384; PRAGMA cache_size=-8192;`;
 const BUSY_PAUSE_MS = 20;
 
 /** How a database is opened. */

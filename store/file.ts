@@ -1,10 +1,13 @@
 /**
  * A database file through libSQL's own binding, on one connection. Statements stay prepared: of a
- * small commit, preparing them anew would be two thirds of the work. After any failure the
- * connection is opened again, so that no half-run statement is left behind.
+ * small commit, preparing them anew would be two thirds of the work. Ending a transaction writes and
+ * syncs, and is done in a thread of the binding's own; who comes meanwhile waits for it, the event
+ * loop does not. After any failure the connection is opened again, so that no half-run statement is
+ * left behind.
  */
 import type Database from "libsql";
 import type { InStatement, InValue, Row } from "@libsql/client";
+import { type RunAside, WriteBack } from "./write-back.ts";
 
 /** A statement that has at most one row. */
 export interface OneRow {
@@ -40,6 +43,8 @@ interface Prepared {
 
 type Open = () => Database.Database;
 
+const MEMORY = ":memory:";
+
 /** Prepared statements that are kept; the one unused for longest goes first. */
 const PREPARED_MAX = 128;
 /** SQLite waits for a lock in the event loop's own thread: short, and then others have their turn. */
@@ -51,9 +56,11 @@ const NO_ROWS: Rows = { rows: [] };
 export async function openFile(url: string): Promise<Connection> {
   const { default: Binding } = await import("libsql");
   const path = pathOf(url);
-  return new FileConnection(() =>
-    new Binding(path, { timeout: BUSY_WAIT_MS }) as Database.Database
-  );
+  const open = () => new Binding(path, { timeout: BUSY_WAIT_MS }) as Database.Database;
+  if (path === MEMORY) return new FileConnection(open, (db, sql) => void db.exec(sql));
+  const { default: Threaded } = await import("libsql/promise");
+  const aside: RunAside = (db, sql) => Threaded.prototype.exec.call(db, sql);
+  return new FileConnection(open, aside, new WriteBack(path, open, aside));
 }
 
 /** The path that a `file:` URL names. */
@@ -67,29 +74,44 @@ class FileConnection implements Connection {
   readonly protocol = "file";
   #db: Database.Database;
   readonly #prepared = new Map<string, Prepared>();
+  /** What is under way in another thread; never rejects. */
+  #ending: Promise<void> | undefined;
 
-  constructor(private readonly open: Open) {
+  constructor(
+    private readonly open: Open,
+    private readonly aside: (...of: Parameters<RunAside>) => Promise<void> | void,
+    private readonly log?: WriteBack,
+  ) {
     this.#db = open();
   }
 
-  batch(statements: readonly InStatement[], mode: "write" | "read"): Promise<Rows[]> {
-    return this.whole(() => {
+  async batch(statements: readonly InStatement[], mode: "write" | "read"): Promise<Rows[]> {
+    while (this.#ending) await this.#ending;
+    const results = this.whole(() => {
       this.run(BEGIN[mode]);
-      const results = statements.map((statement) => this.run(statement));
-      this.run("COMMIT");
-      return results;
+      const found = statements.map((statement) => this.run(statement));
+      if (mode === "read") this.run("COMMIT");
+      return found;
     });
+    if (mode === "write") {
+      await this.alone(() => this.aside(this.#db, "COMMIT"));
+      this.log?.note((work) => this.between(work));
+    }
+    return results;
   }
 
-  execute(statement: InStatement): Promise<Rows> {
+  async execute(statement: InStatement): Promise<Rows> {
+    while (this.#ending) await this.#ending;
     return this.whole(() => this.run(statement));
   }
 
-  executeMultiple(sql: string): Promise<void> {
-    return this.whole(() => void this.#db.exec(sql));
+  async executeMultiple(sql: string): Promise<void> {
+    while (this.#ending) await this.#ending;
+    this.whole(() => void this.#db.exec(sql));
   }
 
-  reconnect(): void {
+  async reconnect(): Promise<void> {
+    while (this.#ending) await this.#ending;
     this.letGo();
     this.#db = this.open();
   }
@@ -112,19 +134,42 @@ class FileConnection implements Connection {
 
   private letGo(): void {
     this.#prepared.clear();
+    this.log?.close();
     if (this.#db.open) this.#db.close();
   }
 
   /** Runs something whole or takes it back. */
-  private whole<T>(work: () => T): Promise<T> {
-    return new Promise((resolve) => {
-      try {
-        resolve(work());
-      } catch (error) {
-        if (this.#db.open && this.#db.inTransaction) this.#db.exec("ROLLBACK");
-        throw error;
-      }
-    });
+  private whole<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      this.takeBack();
+      throw error;
+    }
+  }
+
+  private async between(work: (db: Database.Database) => Promise<void>): Promise<void> {
+    while (this.#ending) await this.#ending;
+    if (this.#db.open) await this.alone(() => work(this.#db));
+  }
+
+  /** Does in another thread what nobody else may use the connection beside. */
+  private async alone(work: () => Promise<void> | void): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#ending = promise;
+    try {
+      await work();
+    } catch (error) {
+      this.takeBack();
+      throw error;
+    } finally {
+      this.#ending = undefined;
+      resolve();
+    }
+  }
+
+  private takeBack(): void {
+    if (this.#db.open && this.#db.inTransaction) this.#db.exec("ROLLBACK");
   }
 
   private run(given: InStatement): Rows {

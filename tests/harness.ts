@@ -7,6 +7,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import process from "node:process";
 import { join } from "node:path";
+import Threaded from "libsql/promise";
 import { firstDifference } from "../audit.ts";
 import { sha256 } from "../canonical.ts";
 import { readConfig } from "../config.ts";
@@ -74,9 +75,22 @@ export class ManualClock implements Clock {
   }
 }
 
-/** Lets the event loop turn `n` times: what was begun gets on. */
+/** What libSQL does in threads of its own. */
+const aside = new Set<Promise<unknown>>();
+const inThread = Threaded.prototype.exec;
+Threaded.prototype.exec = function (sql: string): Promise<void> {
+  const done = inThread.call(this, sql) as Promise<void>;
+  const noted = done.catch((error: unknown) => error).finally(() => aside.delete(noted));
+  aside.add(noted);
+  return done;
+};
+
+/** Lets the event loop turn `n` times, and databases end what they are at: what was begun gets on. */
 export async function turns(n = 8): Promise<void> {
-  for (let i = 0; i < n; i++) await new Promise<void>((resolve) => setImmediate(resolve));
+  for (let i = 0; i < n; i++) {
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    while (aside.size > 0) await Promise.all(aside);
+  }
 }
 
 /** A reply, read. `body` is the JSON, or undefined where the reply is none. */
