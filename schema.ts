@@ -464,4 +464,12 @@ export const MIGRATIONS: readonly Migration[] = [
       ),
     ],
   },
+  {
+    name: "0009_keys_behind",
+    statements: [
+      // Records after this one may not be in log_key yet.
+      `ALTER TABLE room ADD COLUMN keyed INTEGER NOT NULL DEFAULT 0`,
+      `UPDATE room SET keyed = head`,
+    ],
+  },
 ];

@@ -9,6 +9,7 @@ import { DB_CALL_MS_MAX } from "../limits.ts";
 import { counters } from "../meters.ts";
 import { tracedCall } from "../tracing.ts";
 import { type Connection, openFile } from "./file.ts";
+import { openRemote } from "./remote.ts";
 import { troubleOf, TROUBLES } from "./troubles.ts";
 
 /** A statement with named or positional parameters. */
@@ -56,8 +57,8 @@ export class Db {
   static async open(options: DbOptions): Promise<Db> {
     if (options.client) return new Db(options.client, true);
     const isFile = options.url.startsWith("file:") || options.url === ":memory:";
-    const client = isFile ? await openFile(options.url) : await openRemote(options, sentOnce);
-    const repeating = isFile ? client : await openRemote(options, (request) => request);
+    const client = isFile ? await openFile(options.url) : await openServer(options, sentOnce);
+    const repeating = isFile ? client : await openServer(options, (request) => request);
     const db = new Db(client, !isFile, repeating);
     await db.retrying(() => db.applyPragmas());
     return db;
@@ -146,14 +147,12 @@ export class Db {
   }
 }
 
-async function openRemote(
-  options: DbOptions,
+async function openServer(
+  { url, authToken }: DbOptions,
   prepared: (request: Request) => Request,
-): Promise<Client> {
-  const { createClient } = await import("@libsql/client/web");
-  const token = options.authToken === undefined ? {} : { authToken: options.authToken };
+): Promise<Connection> {
   const fetch = (request: Request): Promise<Response> => fetchInTime(request, prepared);
-  return createClient({ url: options.url, ...token, fetch });
+  return await openRemote({ url, ...(authToken === undefined ? {} : { authToken }), fetch });
 }
 
 /**

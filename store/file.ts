@@ -15,7 +15,7 @@ export interface OneRow {
 }
 
 /** What a statement answers. */
-interface Rows {
+export interface Rows {
   readonly rows: Row[];
 }
 

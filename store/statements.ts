@@ -123,25 +123,29 @@ export function logWhere(
   add("AND seq < :before", "before", filter.before);
   for (const name of EQUAL_FILTERS) add(`AND ${name} = :${name}`, name, filter[name]);
   if (filter.scope !== undefined) {
-    const inner = ["k.room = :room", "k.scope = :scope"];
     args["scope"] = filter.scope;
-    if (filter.key !== undefined) {
-      inner.push("k.key = :key");
-      args["key"] = filter.key;
-    }
-    if (filter.prefix !== undefined) {
-      inner.push("substr(k.key, 1, length(:prefix)) = :prefix");
-      args["prefix"] = filter.prefix;
-    }
-    parts.push(`AND seq IN (SELECT k.seq FROM log_key AS k WHERE ${inner.join(" AND ")})`);
+    if (filter.key !== undefined) args["key"] = filter.key;
+    if (filter.prefix !== undefined) args["prefix"] = filter.prefix;
+    const wrote = (scope: string, key: string): string =>
+      [
+        `${scope} = :scope`,
+        ...(filter.key === undefined ? [] : [`${key} = :key`]),
+        ...(filter.prefix === undefined ? [] : [`substr(${key}, 1, length(:prefix)) = :prefix`]),
+      ].join(" AND ");
+    parts.push(`AND seq IN (
+      SELECT k.seq FROM log_key AS k WHERE k.room = :room AND ${wrote("k.scope", "k.key")}
+      UNION ALL
+      SELECT t.seq FROM room AS r JOIN log AS t ON t.room = r.uid AND t.seq > r.keyed
+        JOIN json_each(t.body, '$.writes') AS w
+        WHERE r.uid = :room AND ${wrote("w.value->>'scope'", "w.value->>'key'")})`);
   }
   return { where: parts.join(" "), args };
 }
 
 const INSERT_ROOMS = `INSERT INTO room
-    (uid, id, created_at, head, hash, ts, label, meta, agents, base, forked_from)
+    (uid, id, created_at, head, hash, ts, label, meta, agents, base, forked_from, keyed)
   SELECT j.value->>0, j.value->>1, j.value->>2, j.value->>5, '', j.value->>2, NULL, NULL, 0, j.value->>3,
-    j.value->>4
+    j.value->>4, j.value->>5
   FROM json_each(:rows) AS j WHERE true
   ON CONFLICT DO NOTHING`;
 const INSERT_LOG = textsOf(14, (values) =>
@@ -150,6 +154,19 @@ const INSERT_LOG = textsOf(14, (values) =>
   SELECT v.column1, v.column3, v.column4, v.column5, v.column6, v.column7, v.column8, v.column9,
     v.column10, v.column11, v.column12, v.column13, v.column14
   FROM (VALUES ${values}) AS v JOIN room AS r ON r.uid = v.column1 AND r.head = v.column2`);
+/**
+ * Records of a room that may not be in the index by key yet. Each room has its own pages there: of a
+ * group over many rooms they would be half of all that is written.
+ */
+const KEYS_BEHIND_MAX = 64;
+/** A room with so many records in one group has them in the index at once. */
+const KEYS_AT_ONCE_MIN = 8;
+const KEY_LOG = `INSERT OR IGNORE INTO log_key (room, scope, key, seq)
+  SELECT l.room, w.value->>'scope', w.value->>'key', l.seq
+  FROM json_each(:rows) AS j JOIN room AS r ON r.uid = j.value->>0 AND r.head = j.value->>1
+      AND (j.value->>8 OR r.head - r.keyed >= ${KEYS_BEHIND_MAX})
+    JOIN log AS l ON l.room = r.uid AND l.seq > r.keyed AND l.seq <= r.head
+    JOIN json_each(l.body, '$.writes') AS w`;
 // Materialized, or every record of a key would parse the list of all its records anew.
 const INSERT_LOG_KEYS = `INSERT OR IGNORE INTO log_key (room, scope, key, seq)
   WITH k AS MATERIALIZED (
@@ -169,7 +186,9 @@ const DELETE_ENTRIES = `DELETE FROM entry WHERE (room, scope, key) IN (
   FROM json_each(:rows) AS j JOIN room AS r ON r.uid = j.value->>0 AND r.head = j.value->>1)`;
 const UPDATE_ROOMS = (more: string): string =>
   `UPDATE room SET head = j.value->>2, hash = j.value->>3, ts = j.value->>4,
-    label = j.value->>5, meta = j.value->>6, agents = j.value->>7${more}
+    label = j.value->>5, meta = j.value->>6, agents = j.value->>7,
+    keyed = CASE WHEN j.value->>8 THEN j.value->>2
+      WHEN room.head - room.keyed >= ${KEYS_BEHIND_MAX} THEN room.head ELSE room.keyed END${more}
   FROM json_each(:rows) AS j WHERE room.uid = j.value->>0 AND room.head = j.value->>1
     AND room.deleted_at IS NULL`;
 
@@ -203,17 +222,22 @@ export function statementsOf(
       created.push([c.uid, id, createdAt, textOrNull(base), textOrNull(forkedFrom), c.base]);
     }
     for (const row of c.rows) addLogRow(log, c, row);
-    for (const { scope, key, seqs } of seqsByKey(c.rows)) {
-      keys.push([c.uid, c.base, scope, key, seqs]);
+    const isKeyed = c.rows.length >= KEYS_AT_ONCE_MIN;
+    if (isKeyed) {
+      for (const { scope, key, seqs } of seqsByKey(c.rows)) {
+        keys.push([c.uid, c.base, scope, key, seqs]);
+      }
     }
     for (const { scope, key, value, meta } of c.entries) {
       entries.add([c.uid, c.base, scope, key, value, meta], value.length + meta.length);
     }
     for (const g of c.gone) gone.push([c.uid, c.base, g.scope, g.key]);
-    rooms.push([c.uid, c.base, c.head, c.hash, c.ts, c.label, textOrNull(c.meta), c.agents]);
+    const { uid, base, head, hash, ts, label, meta, agents } = c;
+    rooms.push([uid, base, head, hash, ts, label, textOrNull(meta), agents, Number(isKeyed)]);
   }
   return [
     ...pieces(INSERT_ROOMS, created),
+    { sql: KEY_LOG, args: { rows: JSON.stringify(rooms) } },
     ...log.finish(),
     ...pieces(INSERT_LOG_KEYS, keys),
     ...entries.finish(),

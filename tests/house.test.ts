@@ -211,6 +211,7 @@ const UNSTEADY: Readonly<Record<string, string>> = {
   "http/call.ts": "request ids and their duration",
   "http/render.ts": "request ids",
   "store/db.ts": "pauses between tries",
+  "store/remote.ts": "how long a stream was idle",
   "bin/": "the operator's tools",
   "oauth/": "secrets, challenges and ids of grants",
   "mcp/": "session and request ids",

@@ -127,7 +127,7 @@ async function wakeAcross(isHinted: boolean): Promise<{ p50: number; p99: number
       write: room.add,
       openAtLeast: 1,
     };
-    await wake({ ...job, rounds: ROUNDS / 10 });
+    await wake({ ...job, rounds: ROUNDS });
     return await wake({ ...job, rounds: ROUNDS });
   } finally {
     await fleet.stop();

@@ -1,5 +1,5 @@
 /**
- * Stands in for `@libsql/client` and `store/file.ts` while the service is simulated: real libSQL
+ * Stands in for `store/remote.ts` and `store/file.ts` while the service is simulated: real libSQL
  * databases in memory, whose calls are parked until the scheduler lets them arrive, fail, or be
  * answered late.
  */
@@ -141,11 +141,15 @@ export function setDatabases(databases: Databases | undefined): void {
 
 /** As in `store/file.ts`: a connection of the instance that is being started. */
 export function openFile(url: string): Promise<Connection> {
-  return Promise.resolve(createClient({ url }));
+  return Promise.resolve(connectionTo(url));
 }
 
-/** As in `@libsql/client`: a connection of the instance that is being started. */
-export function createClient({ url }: { readonly url: string }): Connection {
+/** As in `store/remote.ts`: a connection of the instance that is being started. */
+export function openRemote({ url }: { readonly url: string }): Promise<Connection> {
+  return Promise.resolve(connectionTo(url));
+}
+
+function connectionTo(url: string): Connection {
   if (!current) throw new Error("no simulation is under way");
   const databases = current;
   const { owner } = databases.scheduler;

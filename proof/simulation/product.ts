@@ -10,7 +10,7 @@ const SERVICE = new URL("../../", import.meta.url).href;
 
 const STANDINS: Readonly<Record<string, string>> = {
   "node:crypto": `${OWN}chance.ts`,
-  "@libsql/client/web": `${OWN}libsql.ts`,
+  [`${SERVICE}store/remote.ts`]: `${OWN}libsql.ts`,
   [`${SERVICE}store/file.ts`]: `${OWN}libsql.ts`,
   [`${SERVICE}limits.ts`]: `${OWN}limits.ts`,
 };

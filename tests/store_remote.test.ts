@@ -1,0 +1,162 @@
+/** A libSQL server over kept streams: batches are whole, and a stream that is gone costs nothing. */
+import assert from "node:assert/strict";
+import { type LibsqlServer, openLibsqlServer } from "../proof/libsql-server.ts";
+import type { Connection } from "../store/file.ts";
+import { openRemote } from "../store/remote.ts";
+
+/** A connection that tells how often the server was asked, and over how many streams. */
+interface Seen {
+  readonly connection: Connection;
+  readonly asked: { count: number; opened: number };
+}
+
+async function connect(server: LibsqlServer): Promise<Seen> {
+  const asked = { count: 0, opened: 0 };
+  const connection = await openRemote({
+    url: server.url,
+    fetch: async (request) => {
+      const body = await request.text();
+      asked.count++;
+      if (!body.includes('"baton":"')) asked.opened++;
+      return await fetch(
+        new Request(request.url, { method: "POST", headers: request.headers, body }),
+      );
+    },
+  });
+  return { connection, asked };
+}
+
+async function withServer(run: (server: LibsqlServer, seen: Seen) => Promise<void>): Promise<void> {
+  const server = await openLibsqlServer();
+  try {
+    const seen = await connect(server);
+    await seen.connection.batch(
+      ["CREATE TABLE t (k TEXT PRIMARY KEY, v INTEGER) STRICT"],
+      "write",
+    );
+    await run(server, seen);
+    seen.connection.close();
+  } finally {
+    await server.dispose();
+  }
+}
+
+const insert = (k: string, v: number) => ({
+  sql: "INSERT INTO t (k, v) VALUES (:k, :v)",
+  args: { k, v },
+});
+
+async function keysIn(connection: Connection): Promise<unknown[]> {
+  const { rows } = await connection.execute("SELECT k FROM t ORDER BY k");
+  return rows.map(({ k }) => k);
+}
+
+Deno.test("One after the other go over one stream, at once over several that are kept", async () => {
+  await withServer(async (_server, { connection, asked }) => {
+    for (let i = 0; i < 20; i++) await connection.batch([insert(`a${i}`, i)], "write");
+    assert.equal(asked.opened, 1);
+    const count = () => connection.execute("SELECT count(*) AS n FROM t");
+    for (let round = 0; round < 3; round++) {
+      const answers = await Promise.all(Array.from({ length: 8 }, count));
+      assert.ok(answers.every(({ rows }) => rows[0]!["n"] === 20));
+    }
+    assert.equal(asked.opened, 8);
+  });
+});
+
+Deno.test("A batch that fails in the middle leaves nothing, and its stream goes on", async () => {
+  await withServer(async (_server, { connection, asked }) => {
+    await connection.batch([insert("a", 1)], "write");
+    const wrong = [
+      [insert("b", 2), insert("a", 3), insert("c", 4)],
+      [insert("b", 2), "SELECT nonsense"],
+      [insert("b", 2), "INSERT INTO nowhere VALUES (1)", insert("c", 3)],
+    ];
+    for (const batch of wrong) {
+      await assert.rejects(async () => await connection.batch(batch, "write"), { code: /^SQL/ });
+    }
+    assert.deepEqual(await keysIn(connection), ["a"]);
+    const [, found] = await connection.batch([insert("b", 2), "SELECT k, v FROM t"], "write");
+    assert.deepEqual(found!.rows.map(({ k, v }) => [k, v]), [["a", 1], ["b", 2]]);
+    assert.equal(asked.opened, 1);
+  });
+});
+
+Deno.test("A server that was started anew knows no streams: what is asked then is asked once more, and done once", async () => {
+  await withServer(async (server, { connection }) => {
+    await Promise.all([1, 2, 3].map(() => connection.execute("SELECT 1")));
+    await server.stop();
+    await server.start();
+    await connection.batch([insert("a", 1)], "write");
+    assert.deepEqual(await keysIn(connection), ["a"]);
+    await server.stop();
+    await assert.rejects(async () => await connection.batch([insert("b", 2)], "write"));
+    await server.start();
+    await connection.batch([insert("c", 3)], "write");
+    assert.deepEqual(await keysIn(connection), ["a", "c"]);
+  });
+});
+
+Deno.test("A stream that the server ended for want of use is replaced, without a word", async () => {
+  const server = await openLibsqlServer();
+  try {
+    let isExpired = false;
+    const connection = await openRemote({
+      url: server.url,
+      fetch: async (request) => {
+        const body = await request.text();
+        if (isExpired && body.includes('"baton":"')) {
+          isExpired = false;
+          const refusal = {
+            message: "The stream has expired due to inactivity",
+            code: "STREAM_EXPIRED",
+          };
+          return Response.json(refusal, { status: 400 });
+        }
+        return await fetch(
+          new Request(request.url, { method: "POST", headers: request.headers, body }),
+        );
+      },
+    });
+    await connection.batch(["CREATE TABLE t (k TEXT PRIMARY KEY, v INTEGER) STRICT"], "write");
+    isExpired = true;
+    await connection.batch([insert("a", 1)], "write");
+    assert.equal(isExpired, false);
+    assert.deepEqual(await keysIn(connection), ["a"]);
+    connection.close();
+  } finally {
+    await server.dispose();
+  }
+});
+
+Deno.test("What is read is bytes, text, numbers and null, as it was written; an URL may bring its token", async () => {
+  const server = await openLibsqlServer();
+  try {
+    let authorization: string | null = null;
+    const connection = await openRemote({
+      url: `${server.url}?authToken=from-the-url`,
+      fetch: (request) => {
+        authorization = request.headers.get("authorization");
+        return fetch(request);
+      },
+    });
+    const bytes = new Uint8Array([0, 1, 255]);
+    const { rows } = await connection.execute({
+      sql: "SELECT ? AS b, ? AS t, ? AS i, ? AS r, ? AS n",
+      args: [bytes, "ü\u0001", 9_007_199_254_740_991, 1.5, null],
+    });
+    const row = rows[0]!;
+    assert.deepEqual(new Uint8Array(row["b"] as ArrayBuffer), bytes);
+    assert.deepEqual([row["t"], row["i"], row["r"], row["n"]], [
+      "ü\u0001",
+      9_007_199_254_740_991,
+      1.5,
+      null,
+    ]);
+    assert.equal(authorization, "Bearer from-the-url");
+    connection.close();
+  } finally {
+    await server.dispose();
+  }
+  await assert.rejects(openRemote({ url: "ftp://localhost", fetch }), /ftp/);
+});
