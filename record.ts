@@ -33,41 +33,34 @@ function openMembers(record: Unsealed): JsonObject {
   return open;
 }
 
+/** A member with its comma, or nothing for one that the record does not have. */
+function member(name: string, text: string | undefined): string {
+  return text === undefined ? "" : `"${name}":${JSON.stringify(text)},`;
+}
+
+/** The digest of a named part as a member. */
+function partMember(record: Unsealed, name: PartName): string {
+  const part = record[name];
+  if (part === undefined) return "";
+  return `"${name}":"${partDigest(saltOf(record.nonce, PARTS.indexOf(name)), part)}",`;
+}
+
 /** SHA-256 over the canonical record with each part as its digest, and `prev`. */
 export function hashOf(record: Unsealed): string {
-  const digest = (name: PartName): string | undefined => {
-    const part = record[name];
-    return part === undefined
-      ? undefined
-      : partDigest(saltOf(record.nonce, PARTS.indexOf(name)), part);
-  };
+  const { action, actor, agent, kind, on_behalf, prev, seq, session, ts, writes, nonce } = record;
+  const digests = writes?.map((write, i) => partDigest(saltOf(nonce, PARTS.length + i), write));
   // Members in the order of RFC 8785, so that the text is canonical as it stands.
-  let form = "";
-  const add = (name: string, value: string | undefined): void => {
-    if (value !== undefined) form += `${form === "" ? "{" : ","}"${name}":${value}`;
-  };
-  const addText = (name: string, text: string | undefined): void =>
-    add(name, text === undefined ? undefined : JSON.stringify(text));
-  addText("action", record.action);
-  addText("actor", record.actor);
-  addText("agent", record.agent);
-  addText("kind", record.kind);
-  addText("on_behalf", record.on_behalf);
-  addText("params", digest("params"));
-  addText("prev", record.prev);
-  addText("result", digest("result"));
-  addText("seen", digest("seen"));
-  add("seq", `${record.seq}`);
-  addText("session", record.session);
-  addText("signed", digest("signed"));
-  addText("ts", record.ts);
-  if (record.writes) {
-    const digests = record.writes.map((write, i) =>
-      `"${partDigest(saltOf(record.nonce, PARTS.length + i), write)}"`
-    );
-    add("writes", `[${digests.join(",")}]`);
-  }
-  return sha256(`${form}}`);
+  return sha256(
+    `{${member("action", action)}${member("actor", actor)}${member("agent", agent)}${
+      member("kind", kind)
+    }${member("on_behalf", on_behalf)}${partMember(record, "params")}${member("prev", prev)}${
+      partMember(record, "result")
+    }${partMember(record, "seen")}"seq":${seq},${member("session", session)}${
+      partMember(record, "signed")
+    }"ts":${JSON.stringify(ts)}${
+      digests ? `,"writes":[${digests.map((digest) => `"${digest}"`).join(",")}]` : ""
+    }}`,
+  );
 }
 
 /** What a reader may see of a record's parts. */
