@@ -6,6 +6,7 @@ import { serviceActor, userActor } from "./actors.ts";
 import { Caller } from "./auth/caller.ts";
 import { sha256 } from "./canonical.ts";
 import { Origins, type RequestFacts } from "./auth/origins.ts";
+import { isTouched, type Touched } from "./auth/touched.ts";
 import type { Config } from "./config.ts";
 import { SyncError } from "./errors.ts";
 import { counters } from "./meters.ts";
@@ -29,6 +30,8 @@ import { findEmbodiments, touchGrants } from "./store/tokens.ts";
 import { findLivingLineage, findToken, type Grant, hashSecret, resourceMatches } from "./tokens.ts";
 import { LEVEL, type Millis } from "./types.ts";
 
+export { passOver, type Touched } from "./auth/touched.ts";
+
 /** What is kept of a token that was looked up. */
 interface Known {
   readonly principal: Principal;
@@ -48,7 +51,7 @@ export class Auth {
     string,
     { readonly at: Millis; readonly principal: Promise<Principal> }
   >();
-  readonly #onForget = new Set<() => void>();
+  readonly #onForget = new Set<(touched: Touched | undefined) => void>();
   readonly #origins: Origins;
   /** Look-ups of tokens by `result`: `hit` when it was kept, else `miss`. */
   readonly lookups = counters("result");
@@ -70,16 +73,24 @@ export class Auth {
     return this.#known.size;
   }
 
-  /** Forgets what was looked up: called whenever a token, scope, role or embodiment changes. */
-  forget(): void {
-    this.#known.clear();
+  /**
+   * Forgets what was looked up: called whenever a token, scope, role or embodiment changes. Where
+   * that was in one room, only of those whom it may touch.
+   */
+  forget(touched?: Touched): void {
+    if (!touched) this.#known.clear();
+    else {
+      for (const [place, { principal }] of this.#known) {
+        if (isTouched(principal, touched)) this.#known.delete(place);
+      }
+    }
     this.#judged.clear();
     this.generation++;
-    for (const listener of this.#onForget) listener();
+    for (const listener of this.#onForget) listener(touched);
   }
 
-  /** Tells when rights may have changed: waits and streams judge theirs again. */
-  onForget(listener: () => void): void {
+  /** Tells when rights may have changed, and whose: waits and streams judge theirs again. */
+  onForget(listener: (touched: Touched | undefined) => void): void {
     this.#onForget.add(listener);
   }
 

@@ -8,7 +8,14 @@ import { definitionOf, idFromName, joinWrites, mustOwnAgent, text } from "./agen
 import { actorFor } from "./agents/actor.ts";
 import { agentWrite } from "./agents/entry.ts";
 import { setStatus } from "./agents/presence.ts";
-import { type Acting, agentNotFound, agentRequired, authorship, localActor } from "./auth.ts";
+import {
+  type Acting,
+  agentNotFound,
+  agentRequired,
+  authorship,
+  localActor,
+  type Touched,
+} from "./auth.ts";
 import type { Decision, Moment } from "./engine/types.ts";
 import type { Engine } from "./engine.ts";
 import { SyncError } from "./errors.ts";
@@ -48,7 +55,7 @@ export interface EmbodyCall {
   /** The client's name, for the id of an agent that is given none. */
   readonly client?: string | undefined;
   readonly elevate?: Elevate | undefined;
-  readonly forget: () => void;
+  readonly forget: (touched?: Touched) => void;
 }
 
 /** What embodying came to. */
@@ -78,7 +85,7 @@ export async function embody(call: EmbodyCall, raw: Json): Promise<Embodied> {
         call.room,
         (moment) => decideEmbody(call, moment, body, driving),
       );
-      call.forget();
+      call.forget({ room: chosen.uid, by: call.principal });
       return reply;
     } catch (error) {
       if (!(error instanceof Outdated)) throw error;
@@ -261,10 +268,12 @@ export async function disembody(
   call: EmbodyCall,
   named: string | undefined,
 ): Promise<JsonObject> {
+  let room = "";
   const { reply } = await call.engine.submit(call.room, (moment) => {
+    room = moment.room.uid;
     return decideDisembody(call, moment, named);
   });
-  call.forget();
+  call.forget({ room, by: call.principal });
   return reply;
 }
 

@@ -4,7 +4,7 @@
  * `reset` and never holds up a writer.
  */
 import { heartbeat } from "./agents/presence.ts";
-import { act, type Acting, type Auth, isExpired } from "./auth.ts";
+import { act, type Acting, type Auth, isExpired, passOver, type Touched } from "./auth.ts";
 import { showRecord } from "./audit.ts";
 import type { Change } from "./engine/types.ts";
 import type { Engine } from "./engine.ts";
@@ -84,7 +84,7 @@ export class Streams {
 
   constructor(private readonly engine: Engine, private readonly auth: Auth) {
     engine.onChange((hot, change) => this.noteChange(hot, change));
-    auth.onForget(() => void this.judgeRights());
+    auth.onForget((touched) => void this.judgeRights(touched));
   }
 
   /** Open streams, for metrics. */
@@ -324,7 +324,10 @@ export class Streams {
   }
 
   /** Rights are judged again whenever tokens, scopes or roles changed. */
-  private async judgeRights(): Promise<void> {
+  private async judgeRights(touched: Touched | undefined): Promise<void> {
+    for (const { readers } of this.#rooms.values()) {
+      passOver(readers, touched, this.auth.generation);
+    }
     for (const [hot, gathering] of [...this.#rooms]) {
       for (const reader of [...gathering.readers]) {
         if (reader.generation === this.auth.generation) continue;

@@ -94,9 +94,10 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   const { rateLimited, tools } = metrics;
   const watch: Watch = { metrics, log };
   watchOthers(app, watch);
-  const identityParts = { store, engine, auth, config, clock, address, rateLimited };
+  const arrivals = new Arrivals();
+  const identityParts = { store, engine, auth, config, clock, address, arrivals, rateLimited };
   const elevate = await mountIdentity(app, identityParts);
-  const doors = { auth, waits, streams, memory, elevate, arrivals: new Arrivals() };
+  const doors = { auth, waits, streams, memory, elevate, arrivals };
   const deps: Deps = { config, store, engine, standing, keys, ...doors };
   const documents = loadDocuments(config.origin);
   const limits = new Limits(config, clock, address, rateLimited);
@@ -112,7 +113,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     extend: options.extendMcp,
   });
   const skill = mountDocuments(app, documents, config);
-  const pages = mountPages(app, { config, documents, log, skill });
+  const pages = mountPages(app, { config, documents, log, skill, arrivals });
   const cancelTidy = every(clock, TIDY_MS, () => tidy(deps));
   app.options("*", () => preflight());
   app.notFound((c) => pages.missing(c.req.raw) ?? respondMissing(c.req.raw));

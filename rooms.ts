@@ -1,6 +1,13 @@
 /** Rooms: created, shown, listed, configured, shared with users, ended. */
 import { z } from "zod";
-import { type Acting, actorBehind, authenticated, authorship, localActor } from "./auth.ts";
+import {
+  type Acting,
+  actorBehind,
+  authenticated,
+  authorship,
+  localActor,
+  type Touched,
+} from "./auth.ts";
 import { versionOf } from "./canonical.ts";
 import type { Decision, Moment } from "./engine/types.ts";
 import type { Engine } from "./engine.ts";
@@ -70,14 +77,16 @@ export async function createRoom(
   engine: Engine,
   principal: Principal,
   raw: Json,
-  forget: () => void,
+  forget: (touched: Touched) => void,
 ): Promise<CreatedRoom> {
   const body = parseBody(createBody, raw, { example: { id: "my-room" } });
   mustMayCreate(principal);
   const id = body.id ?? `room-${engine.clock.nonce().slice(0, 12)}`;
   const { user } = principal;
   const join = body.join ?? (user === undefined || principal.isOpen ? "open" : "token");
+  let uid = "";
   const make = (room: Room, now: Millis): Decision<CreatedRoom> => {
+    uid = room.uid;
     const { actor, token, view_token, side } = ownership(
       engine,
       principal,
@@ -103,7 +112,7 @@ export async function createRoom(
     };
   };
   const reply = await withinQuota(engine, principal, () => engine.create(id, make));
-  forget();
+  forget({ room: uid, by: principal });
   return reply;
 }
 

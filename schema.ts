@@ -465,11 +465,15 @@ export const MIGRATIONS: readonly Migration[] = [
     ],
   },
   {
-    name: "0009_keys_behind",
+    name: "0009_what_is_left",
     statements: [
       // Records after this one may not be in log_key yet.
       `ALTER TABLE room ADD COLUMN keyed INTEGER NOT NULL DEFAULT 0`,
       `UPDATE room SET keyed = head`,
+      // serves: the next deleted room whose rows are to be purged
+      `CREATE INDEX room_to_purge ON room (uid) WHERE deleted_at IS NOT NULL AND hash <> ''`,
+      // serves: the rows of purged rooms, kept for a day so that other processes learn of their end
+      `CREATE INDEX room_purged ON room (deleted_at) WHERE deleted_at IS NOT NULL AND hash = ''`,
     ],
   },
 ];

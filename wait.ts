@@ -3,7 +3,7 @@
  * judges it again. Registered in the same turn in which it was judged, so nothing is missed.
  */
 import { heartbeat } from "./agents/presence.ts";
-import { act, type Acting, type Auth, isExpired } from "./auth.ts";
+import { act, type Acting, type Auth, isExpired, passOver, type Touched } from "./auth.ts";
 import { buildContext, moveCursors } from "./context.ts";
 import type { Parameters } from "./context/query.ts";
 import type { Change, Moment } from "./engine/types.ts";
@@ -83,7 +83,7 @@ export class Waits {
   constructor(private readonly engine: Engine, private readonly auth: Auth) {
     this.sleeping = new Sleeping(engine);
     engine.onChange((hot, change) => this.noteChange(hot, change));
-    auth.onForget(() => void this.judgeRights());
+    auth.onForget((touched) => void this.judgeRights(touched));
   }
 
   /** Open waits, for metrics. */
@@ -280,7 +280,10 @@ export class Waits {
   }
 
   /** Rights are judged again whenever tokens, scopes or roles changed. */
-  private async judgeRights(): Promise<void> {
+  private async judgeRights(touched: Touched | undefined): Promise<void> {
+    for (const index of this.#indices.values()) {
+      passOver(index.all(), touched, this.auth.generation);
+    }
     for (const index of [...this.#indices.values()]) {
       for (const sleeper of [...index.all()]) {
         if (sleeper.generation === this.auth.generation) continue;

@@ -1,7 +1,7 @@
 /** Joining a room, or joining it again as the same agent. */
 import { z } from "zod";
 import { isLocalActor, parseDid } from "../actors.ts";
-import { type Acting, authorship } from "../auth.ts";
+import { type Acting, authorship, type Touched } from "../auth.ts";
 import { versionOf } from "../canonical.ts";
 import { compile } from "../cel.ts";
 import type { Decision, Moment } from "../engine/types.ts";
@@ -94,23 +94,32 @@ function drawId(
   }
 }
 
+/** What joining needs from its door. */
+export interface JoinDoor {
+  readonly elevate?: Elevate | undefined;
+  readonly prove?: Prove | undefined;
+  /** Drops what was kept of those whose rights changed. */
+  forget(touched: Touched): void;
+}
+
 /** Joins a room, or joins it again as the same agent. */
 export async function join(
   engine: Engine,
   principal: Principal,
   roomId: string,
   raw: Json,
-  elevate?: Elevate,
-  prove?: Prove,
+  { elevate, prove, forget }: JoinDoor,
 ): Promise<Joined> {
   const body = parseBody(joinBody, raw, { example: JOIN_EXAMPLE });
   const chance = engine.clock.nonce();
   try {
     const proven = await provenActor(engine, principal, roomId, body, elevate, prove);
-    const { reply } = await engine.submit(
-      roomId,
-      (moment) => decideJoin(engine, moment, principal, { ...body, proven }, chance, elevate),
-    );
+    let room = "";
+    const { reply } = await engine.submit(roomId, (moment) => {
+      room = moment.room.uid;
+      return decideJoin(engine, moment, principal, { ...body, proven }, chance, elevate);
+    });
+    forget({ room, by: principal });
     return reply;
   } catch (error) {
     const isMissing = error instanceof SyncError && error.code === "room_not_found";

@@ -13,6 +13,9 @@ const PURGE_ROWS = 2_000;
 /** The chores of one process. */
 export class Chores {
   #isStopped = false;
+  #isPurging = false;
+  /** Another room was deleted since the last piece was begun. */
+  #isDue = false;
   #cancel: (() => void) | undefined;
 
   constructor(private readonly store: Store, private readonly clock: Clock) {
@@ -25,16 +28,23 @@ export class Chores {
     this.#cancel?.();
   }
 
-  /** A room was deleted: its rows are purged soon. */
+  /** A room was deleted: its rows are purged soon, one piece at a time however many are deleted. */
   purgeSoon(): void {
+    this.#isDue = true;
+    if (this.#isPurging) return;
+    this.#isPurging = true;
     this.clock.after(PURGE_FIRST_MS, () => void this.purge());
   }
 
   private async purge(): Promise<void> {
     if (this.#isStopped) return;
     let pause: Millis = PURGE_NEXT_MS;
+    this.#isDue = false;
     try {
-      if (!await this.store.purgeDeleted(PURGE_ROWS)) return;
+      if (!await this.store.purgeDeleted(PURGE_ROWS) && !this.#isDue) {
+        this.#isPurging = false;
+        return;
+      }
     } catch (error) {
       if (!(error instanceof SyncError)) throw error;
       pause = PURGE_AGAIN_MS;

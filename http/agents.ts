@@ -25,7 +25,9 @@ async function submit(
   const body = await call.json();
   const { engine, elevate, auth } = call.deps;
   try {
+    let room = "";
     const { reply, seq } = await engine.submit(call.param("id"), (moment) => {
+      room = moment.room.uid;
       const acting = act(
         principal,
         moment,
@@ -36,7 +38,7 @@ async function submit(
       heartbeat(engine, moment.hot, acting, moment.now);
       return decide(moment, acting, body);
     });
-    auth.forget();
+    auth.forget({ room, by: principal });
     return { body: reply, seq };
   } catch (error) {
     throw hideExistence(error, principal);
@@ -55,15 +57,11 @@ async function joinRoom(call: Call): Promise<Reply> {
   const { engine, auth, elevate } = call.deps;
   const body = await call.json();
   try {
-    const joined = await join(
-      engine,
-      principal,
-      call.param("id"),
-      body,
+    const joined = await join(engine, principal, call.param("id"), body, {
       elevate,
-      call.deps.keys.prove,
-    );
-    auth.forget();
+      prove: call.deps.keys.prove,
+      forget: (touched) => auth.forget(touched),
+    });
     return { status: 201, body: joined as unknown as Json };
   } catch (error) {
     throw hideExistence(error, principal);

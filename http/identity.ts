@@ -1,9 +1,10 @@
 /** Mounts the identity doors, and gives them what they need of rooms. */
 import type { Hono } from "hono";
-import type { Auth } from "../auth.ts";
+import type { Auth, Touched } from "../auth.ts";
 import type { Config } from "../config.ts";
 import type { Clock } from "../engine/types.ts";
 import type { Engine } from "../engine.ts";
+import type { Arrivals } from "../input/arrivals.ts";
 import { elevationLink } from "../oauth/elevation.ts";
 import { identityRoutes } from "../oauth/routes.ts";
 import { loadServerKey } from "../oauth/signed.ts";
@@ -32,13 +33,14 @@ export interface IdentityParts {
   readonly config: Config;
   readonly clock: Clock;
   readonly address: (request: Request) => string;
+  readonly arrivals: Arrivals;
   /** Counts what rate limits refuse. */
   readonly rateLimited: Family<Counter>;
 }
 
 /** Mounts the doors; answers how a refusal makes its elevation link. */
 export async function mountIdentity(app: Hono, parts: IdentityParts): Promise<Elevate> {
-  const { store, auth, config, clock, address, rateLimited } = parts;
+  const { store, auth, config, clock, address, arrivals, rateLimited } = parts;
   const serverKey = await loadServerKey(store);
   const deps = {
     store,
@@ -54,6 +56,7 @@ export async function mountIdentity(app: Hono, parts: IdentityParts): Promise<El
       }),
     forget: () => auth.forget(),
     address,
+    arrivals,
     rateLimited,
     rooms: roomsPort(parts),
   };
@@ -81,7 +84,7 @@ async function principalOf(store: Store, user: UserRef): Promise<Principal> {
 }
 
 function roomsPort({ store, engine, auth }: IdentityParts): RoomsPort {
-  const forget = (): void => auth.forget();
+  const forget = (touched?: Touched): void => auth.forget(touched);
   const call = async (user: UserRef, room: string): Promise<MemberCall> => ({
     engine,
     principal: await principalOf(store, user),

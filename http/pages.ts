@@ -4,6 +4,8 @@
  */
 import type { Context, Hono } from "hono";
 import type { Config } from "../config.ts";
+import type { Arrivals } from "../input/arrivals.ts";
+import { readForm } from "../oauth/input.ts";
 import { cookieName } from "../oauth/session.ts";
 import { Frontend, PICTURE_PREFIX, type StaticFile, STYLES } from "./pages/bundle.ts";
 import { type Doc, indexDocuments, searchDocuments } from "./pages/doc-index.ts";
@@ -21,6 +23,7 @@ export interface PageDeps {
   readonly config: Config;
   readonly documents: Documents;
   readonly log: LogLine;
+  readonly arrivals: Arrivals;
   /** What `/` answers to those who are no browsers. */
   skill(): Response;
 }
@@ -51,7 +54,7 @@ export function mountPages(app: Hono, deps: PageDeps): ErrorPages {
   });
   mountDocs(app, docs, visitor);
   app.get("/overview", (c) => overviewPage(visitor(c.req.raw)));
-  app.post("/theme", chooseTheme);
+  app.post("/theme", (c) => chooseTheme(c, deps.arrivals));
   app.get("/static/app/*", async (c) => {
     const path = new URL(c.req.url).pathname;
     const file = STYLES.served.get(path) ?? PICTURE_FILES.get(path) ??
@@ -128,8 +131,8 @@ function visitorOf(config: Config): VisitorOf {
 }
 
 /** The theme of a form without script: a cookie, and back to where one was. */
-async function chooseTheme(c: Context): Promise<Response> {
-  const form = new URLSearchParams((await c.req.text()).slice(0, 4_000));
+async function chooseTheme(c: Context, arrivals: Arrivals): Promise<Response> {
+  const form = await arrivals.take(readForm(c.req.raw));
   const theme = form.get("theme"), next = form.get("next") ?? "/";
   const path = /^\/(?![/\\])/.test(next) && URL.canParse(next, "http://sync.invalid") ? next : "/";
   const isChosen = theme === "light" || theme === "dark";

@@ -69,7 +69,7 @@ export const ROOM_ROUTES: readonly Route[] = [
         engine,
         await call.principal(),
         await call.json(),
-        () => auth.forget(),
+        (touched) => auth.forget(touched),
       );
       return { status: 201, body, seq: 1 };
     },

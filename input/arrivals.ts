@@ -16,18 +16,25 @@ export class Arrivals {
 
   /** What was read. Throws `invalid_json` when it broke off, or was still coming at two sweeps. */
   take<T>(reading: Promise<T>): Promise<T> {
+    return this.during(reading.catch((error: unknown) => {
+      throw error instanceof SyncError ? error : notWhole();
+    }));
+  }
+
+  /** What comes of work that reads a body. Throws `invalid_json` when two sweeps found it under way. */
+  during<T>(work: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       const giveUp = (): void => reject(notWhole());
       this.#young.add(giveUp);
       const done = (): void => {
         if (!this.#young.delete(giveUp)) this.#old.delete(giveUp);
       };
-      reading.then((read) => {
+      work.then((result) => {
         done();
-        resolve(read);
+        resolve(result);
       }, (error) => {
         done();
-        reject(error instanceof SyncError ? error : notWhole());
+        reject(error);
       });
     });
   }

@@ -1,7 +1,7 @@
 /** One tool call as the tools see it: who calls, on what, and how to look at a room. */
 import type { z } from "zod";
 import { heartbeat } from "../agents/presence.ts";
-import { act, type Acting, type Auth } from "../auth.ts";
+import { act, type Acting, type Auth, type Touched } from "../auth.ts";
 import type { Config } from "../config.ts";
 import type { Clock, Moment } from "../engine/types.ts";
 import type { Engine } from "../engine.ts";
@@ -46,7 +46,7 @@ export class ToolCall {
   ) {}
 
   /** Drops what was kept of tokens, after a change to one. */
-  readonly forget = (): void => this.deps.auth.forget();
+  readonly forget = (touched?: Touched): void => this.deps.auth.forget(touched);
 
   /** Looks at the room as the caller, which is a sign of life of the agent it acts as. */
   async look<T>(

@@ -1,5 +1,6 @@
 /** What the identity doors are given by whoever mounts them. Types only. */
 import type { Config } from "../config.ts";
+import type { Arrivals } from "../input/arrivals.ts";
 import type { Counter, Family } from "../meters.ts";
 import type { Principal } from "../policy.ts";
 import type { Store } from "../store.ts";
@@ -57,6 +58,8 @@ export interface IdentityDeps {
   /** The client's address, for rate limits. */
   address(request: Request): string;
   readonly rooms: RoomsPort;
+  /** Gives up bodies that stand still. */
+  readonly arrivals: Arrivals;
   /** Counts what rate limits refuse, by limit. */
   readonly rateLimited?: Family<Counter>;
   /** Fetches a client's metadata document; the default obeys `clients.ts`. */

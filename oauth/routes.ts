@@ -40,7 +40,10 @@ export function identityRoutes(deps: IdentityDeps): Hono {
     limits: new DoorLimits(deps.config, deps.rateLimited),
   });
   const app = new Hono();
-  const on = (flow: Flow) => (c: Context) => flow(c, doors);
+  const on = (flow: Flow) => (c: Context) =>
+    c.req.raw.body === null
+      ? flow(c, doors)
+      : deps.arrivals.during((async () => await flow(c, doors))());
   for (const path of ["/webauthn/*", "/auth/*", "/oauth/*", "/tokens/*"]) {
     app.use(path, sweeping(deps));
   }

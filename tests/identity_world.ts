@@ -11,6 +11,7 @@ import { type Config, readConfig } from "../config.ts";
 import { SyncError } from "../errors.ts";
 import type { IdentityDeps, RoomsPort } from "../oauth/deps.ts";
 import { memberRooms } from "../oauth/manage.ts";
+import { Arrivals } from "../input/arrivals.ts";
 import { identityRoutes } from "../oauth/routes.ts";
 import { loadServerKey } from "../oauth/signed.ts";
 import type { Principal } from "../policy.ts";
@@ -117,6 +118,7 @@ export class World {
       },
       address: (request) => request.headers.get("X-Test-Address") ?? "127.0.0.1",
       rooms: roomsPort(store),
+      arrivals: new Arrivals(),
       ...(options.fetchDocument ? { fetchDocument: options.fetchDocument } : {}),
     };
     const app = new Hono();

@@ -110,7 +110,6 @@ export async function sleepers(bench: Bench): Promise<Figure[]> {
     warmupMs: bench.warmupMs,
     requests: [room.add],
   };
-  const alone = await load(asked);
   const tokens = await agentTokens(room);
   const bell = (n: number): string =>
     `condition=${encodeURIComponent(`state._shared["bell-${n}"].value == true`)}`;
@@ -118,8 +117,10 @@ export async function sleepers(bench: Bench): Promise<Figure[]> {
     { length: waiters },
     (_, i) => waitSpec(room, tokens[i % AGENTS]!, bell(i)),
   );
+  // In turn, and the better of two each: a busy machine must not decide between them.
+  let alone = (await load(asked)).rate;
   const release = await hold({ port: machine.port, waits });
-  const beside = await load(asked);
+  const beside = Math.max((await load(asked)).rate, (await load(asked)).rate);
   const { p99, p50 } = await wake({
     port: machine.port,
     rounds: 1,
@@ -129,8 +130,9 @@ export async function sleepers(bench: Bench): Promise<Figure[]> {
     openAtLeast: waiters + 1,
   });
   await release();
+  alone = Math.max(alone, (await load(asked)).rate);
   await machine.stop();
-  const rates = { product: beside.rate, reference: alone.rate, against: "nobody waiting" };
+  const rates = { product: beside, reference: alone, against: "nobody waiting" };
   return [
     atLeast("invoke beside 9 999 waiters on other keys", rates, 0.9),
     atMost("one of 10 000 waiters woken", "ms", p99, 5, { reference: p50, against: "p50" }),

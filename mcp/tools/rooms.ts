@@ -159,8 +159,8 @@ export const ROOM_TOOLS: readonly Tool[] = [
     output: z.looseObject({ id: z.string(), room_id: z.string(), role: z.string() }),
     run: async (call, { room, reveal_tokens, ...body }) => {
       const { engine, elevate } = call.deps;
-      const joined = await join(engine, call.principal, room as string, body, elevate);
-      call.forget();
+      const door = { elevate, forget: call.forget };
+      const joined = await join(engine, call.principal, room as string, body, door);
       return withoutSecrets({ ...joined } as unknown as JsonObject, reveal_tokens);
     },
   },

@@ -1,0 +1,127 @@
+/** Rights that are kept are what a look-up would find, whatever changed in one room meanwhile. */
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { Auth } from "../auth.ts";
+import { disembody, embody } from "../embody.ts";
+import { SyncError } from "../errors.ts";
+import { makeRoom, makeUser, startService, type TestService, userToken } from "./harness.ts";
+
+const USERS = ["ann", "ben"], AGENTS = ["x", "y"], ROOMS = 3;
+
+/** One change, or a look that has everything kept again. */
+const deed = fc.record({
+  what: fc.constantFrom("join", "leave", "patch", "embody", "disembody", "create", "look"),
+  room: fc.nat(ROOMS - 1),
+  agent: fc.constantFrom(...AGENTS),
+  by: fc.nat(40),
+});
+type Deed = typeof deed extends fc.Arbitrary<infer T> ? T : never;
+
+/** Tokens of users, rooms and agents; those of agents change as they join again. */
+class World {
+  readonly tokens: string[] = [];
+  readonly rooms: string[] = [];
+  #made = 0;
+
+  constructor(readonly on: TestService) {}
+
+  async open(): Promise<this> {
+    for (let i = 0; i < ROOMS; i++) {
+      const room = await makeRoom(this.on, []);
+      this.rooms.push(room.id);
+      this.tokens.push(room.admin, room.view);
+    }
+    for (const [i, user] of USERS.entries()) {
+      await makeUser(this.on, user, { [this.rooms[i]!]: "participant", [this.rooms[2]!]: "owner" });
+      this.tokens.push(await userToken(this.on, user, "rooms:* create_rooms"));
+      this.tokens.push(await userToken(this.on, user, `rooms:${this.rooms[i]}:write create_rooms`));
+    }
+    return this;
+  }
+
+  /** Does it, whether it is refused or not. */
+  async do({ what, room, agent, by }: Deed): Promise<void> {
+    const { on, tokens } = this;
+    const token = tokens[by % tokens.length]!, id = this.rooms[room]!;
+    const path = `/rooms/${id}/agents/${agent}`;
+    if (what === "join") {
+      const joined = await on.call("POST", `/rooms/${id}/agents`, { token, body: { id: agent } });
+      if (joined.status === 201) tokens.push(joined.body.token);
+    } else if (what === "leave") await on.call("DELETE", path, { token });
+    else if (what === "patch") await on.call("PATCH", path, { token, body: { role: agent } });
+    else if (what === "create") {
+      const made = await on.call("POST", "/rooms", { token, body: { id: `made-${this.#made++}` } });
+      if (made.status === 201) tokens.push(made.body.token);
+    } else if (what !== "look") await this.drive(what, token, id, agent);
+  }
+
+  private async drive(what: string, token: string, room: string, agent: string): Promise<void> {
+    const { engine, deps: { auth } } = this.on.service;
+    try {
+      const principal = await auth.bySecret(token);
+      const call = {
+        engine,
+        principal,
+        room,
+        forget: (touched?: Parameters<Auth["forget"]>[0]) => auth.forget(touched),
+      };
+      if (what === "embody") await embody(call, { agent, take_over: true });
+      else await disembody(call, agent);
+    } catch (error) {
+      if (!(error instanceof SyncError)) throw error;
+    }
+  }
+
+  /** Every token, as it is kept, against a look-up by somebody who keeps nothing. */
+  async mustAgree(): Promise<void> {
+    const { store, engine, deps: { auth, config } } = this.on.service;
+    const now = () => engine.clock.now();
+    for (const token of this.tokens) {
+      const rights = async (by: Auth): Promise<unknown> => {
+        try {
+          const { lineage, user, roles, embodied } = await by.bySecret(token);
+          return { lineage, user, roles: [...roles].sort(), embodied: [...embodied].sort() };
+        } catch (error) {
+          return error instanceof SyncError ? error.code : error;
+        }
+      };
+      assert.deepEqual(await rights(auth), await rights(new Auth(store, config, now)));
+    }
+  }
+}
+
+Deno.test("What is kept of tokens is what they open: joins, leaves, embodiments and new rooms in any order", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(deed, { minLength: 5, maxLength: 30 }), async (deeds) => {
+      const on = await startService();
+      try {
+        const world = await new World(on).open();
+        await world.mustAgree();
+        for (const one of deeds) {
+          await world.do(one);
+          await world.mustAgree();
+        }
+      } finally {
+        await on.close();
+      }
+    }),
+    { numRuns: 25 },
+  );
+});
+
+Deno.test("A change in one room keeps what is known of tokens elsewhere", async () => {
+  const on = await startService();
+  const [here, there] = [await makeRoom(on, ["a"]), await makeRoom(on, ["b"])];
+  const { auth } = on.service.deps;
+  const misses = () => auth.lookups.of("miss").value;
+  for (const token of [there.admin, there.view, there.agents["b"]!, here.admin]) {
+    await auth.bySecret(token);
+  }
+  const before = misses();
+  await on.call("POST", `/rooms/${here.id}/agents`, { token: here.admin, body: { id: "c" } });
+  for (const token of [there.admin, there.view, there.agents["b"]!]) await auth.bySecret(token);
+  assert.equal(misses(), before);
+  await auth.bySecret(here.admin);
+  assert.equal(misses(), before + 1);
+  await on.close();
+});
