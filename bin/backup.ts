@@ -129,7 +129,9 @@ async function main(): Promise<void> {
   }
   if (values.to === undefined) throw new Error("--to or --verify is wanted");
   const { db, shards, dbToken } = readConfig((name) => process.env[name]);
-  for (const [i, url] of [db, ...shards].entries()) {
+  // The first database last: what a room of the others owes it is still noted in their copies, and
+  // carried out again without harm.
+  for (const [i, url] of [...[db, ...shards].entries()].reverse()) {
     const to = i === 0 ? values.to : `${values.to}.${i}`;
     const source = { url, ...(dbToken === undefined ? {} : { token: dbToken }) };
     console.log(JSON.stringify(await backUp(source, to)));

@@ -18,6 +18,11 @@ export interface RemoteOptions {
 
 /** Servers end a stream that nobody used for ten seconds. */
 const IDLE_MS_MAX = 5_000;
+/**
+ * A stream whose answer was lost stays open on the server until then, and servers have few: for as
+ * long after a loss, each stream is ended by the request that opens it.
+ */
+const CAREFUL_MS = 10_000;
 /** Streams that are kept for whoever comes next. */
 const KEPT_MAX = 8;
 const BEGIN = { write: "BEGIN IMMEDIATE", read: "BEGIN TRANSACTION READONLY" } as const;
@@ -44,6 +49,7 @@ class RemoteConnection implements Connection {
   readonly protocol = "http";
   readonly #kept: Kept[] = [];
   #isClosed = false;
+  #lostAt = -Infinity;
 
   constructor(private readonly hrana: Hrana, private readonly client: HttpClient) {}
 
@@ -72,12 +78,16 @@ class RemoteConnection implements Connection {
   /** Runs something on a stream that nobody else uses meanwhile. */
   private async over<T>(work: (stream: HttpStream) => Promise<T>): Promise<T> {
     for (;;) {
-      const kept = this.take();
+      const isCareful = performance.now() - this.#lostAt < CAREFUL_MS;
+      const kept = isCareful ? undefined : this.take();
       const stream = kept ?? this.client.openStream();
       try {
-        return await work(stream);
+        const working = work(stream);
+        if (isCareful) stream.closeGracefully();
+        return await working;
       } catch (error) {
         if (kept && isRefused(error)) continue;
+        if (isLoss(error)) this.#lostAt = performance.now();
         throw error;
       } finally {
         if (!stream.closed) this.keep(stream);
@@ -141,8 +151,13 @@ function heard<T>(promise: Promise<T>): Promise<T> {
   return promise;
 }
 
+/** Is it no answer of the server about a statement? */
+function isLoss(error: unknown): boolean {
+  return (error as { code?: unknown }).code === undefined;
+}
+
 /** Does the server not know the stream any more, and has so not run what came over it? */
 function isRefused(error: unknown): boolean {
   const { code, message } = error as { code?: unknown; message?: unknown };
-  return code === "STREAM_EXPIRED" || /\binvalid baton\b/i.test(String(message));
+  return code === "STREAM_EXPIRED" || /\bbaton\b/i.test(String(message));
 }

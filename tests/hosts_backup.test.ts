@@ -49,11 +49,15 @@ async function write(server: ServerProcess, { id, token, acknowledged }: Loaded)
 }
 
 /** Runs the task as an operator does. */
-async function task(args: readonly string[], db?: string): Promise<{ code: number; text: string }> {
+async function task(
+  args: readonly string[],
+  db?: string,
+  shards: readonly string[] = [],
+): Promise<{ code: number; text: string }> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["task", "--quiet", "backup", ...args],
     cwd: ROOT,
-    ...(db === undefined ? {} : { env: { SYNC_DB: db } }),
+    ...(db === undefined ? {} : { env: { SYNC_DB: db, SYNC_SHARDS: shards.join(",") } }),
   }).output();
   return { code, text: [stdout, stderr].map((part) => new TextDecoder().decode(part)).join("") };
 }
@@ -88,6 +92,39 @@ Deno.test("A copy taken beside a server under load holds all that was acknowledg
     assert.equal(JSON.parse(proof.text).rooms, ROOMS.length);
     await rename(copy, join(place, "sync.db"));
     const restored = await startServer({ folder: place });
+    for (const [i, { id, token }] of rooms.entries()) {
+      await mustHold(restored, id, token, before[i]!);
+    }
+    assert.equal(await restored.stop(), 0);
+  });
+});
+
+Deno.test("Several databases are copied beside a server under load, proven together, and serve", async () => {
+  await inFolder(async (folder) => {
+    const [old, place] = [join(folder, "old"), join(folder, "new")];
+    for (const path of [old, place]) await mkdir(path);
+    const shardsIn = (path: string) => [1, 2].map((i) => `file:${join(path, `sync.db.${i}`)}`);
+    const envOf = (path: string) => ({ SYNC_SHARDS: shardsIn(path).join(",") });
+    const server = await startServer({ folder: old, env: envOf(old) });
+    const rooms: Loaded[] = [];
+    for (let i = 0; i < 12; i++) rooms.push(await makeLoaded(server, `room-${i}`));
+    const writing = rooms.map((room) => write(server, room));
+    await until(() => rooms.every(({ acknowledged }) => acknowledged.length >= 5));
+    const before = rooms.map(({ acknowledged }) => [...acknowledged]);
+    const copy = join(folder, "copy.db"), copies = [copy, `${copy}.1`, `${copy}.2`];
+    const made = await task(["--to", copy], `file:${join(old, "sync.db")}`, shardsIn(old));
+    assert.equal(made.code, 0, made.text);
+    await server.kill();
+    await Promise.all(writing);
+    const proof = await task(["--verify", ...copies]);
+    assert.equal(proof.code, 0, proof.text);
+    assert.equal(JSON.parse(proof.text).rooms, rooms.length);
+    const inOtherOrder = [copies[1]!, copies[0]!, copies[2]!];
+    assert.equal((await task(["--verify", ...inOtherOrder])).code, 1);
+    for (const [i, file] of copies.entries()) {
+      await rename(file, join(place, i === 0 ? "sync.db" : `sync.db.${i}`));
+    }
+    const restored = await startServer({ folder: place, env: envOf(place) });
     for (const [i, { id, token }] of rooms.entries()) {
       await mustHold(restored, id, token, before[i]!);
     }

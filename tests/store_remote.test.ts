@@ -129,6 +129,36 @@ Deno.test("A stream that the server ended for want of use is replaced, without a
   }
 });
 
+Deno.test("Answers that are lost, by the hundred, do not use up the server's connections", async () => {
+  const server = await openLibsqlServer();
+  try {
+    let isLost = false, tooMany = 0;
+    const connection = await openRemote({
+      url: server.url,
+      fetch: async (request) => {
+        const answer = await fetch(request);
+        if (answer.status === 429) tooMany++;
+        if (!isLost) return answer;
+        await answer.body?.cancel();
+        throw new TypeError("connection closed before message completed");
+      },
+    });
+    const ask = () => connection.execute("SELECT 1 AS one");
+    await Promise.all(Array.from({ length: 8 }, ask));
+    isLost = true;
+    for (let round = 0; round < 40; round++) {
+      const asked = await Promise.allSettled(Array.from({ length: 8 }, ask));
+      assert.ok(asked.every(({ status }) => status === "rejected"));
+    }
+    isLost = false;
+    for (let i = 0; i < 20; i++) assert.equal((await ask()).rows[0]!["one"], 1);
+    assert.equal(tooMany, 0);
+    connection.close();
+  } finally {
+    await server.dispose();
+  }
+});
+
 Deno.test("What is read is bytes, text, numbers and null, as it was written; an URL may bring its token", async () => {
   const server = await openLibsqlServer();
   try {
