@@ -84,13 +84,15 @@ class RemoteConnection implements Connection {
       try {
         const working = work(stream);
         if (isCareful) stream.closeGracefully();
-        return await working;
+        const result = await working;
+        this.keep(stream);
+        return result;
       } catch (error) {
+        // Never used again: what failed may have left a transaction open on it.
+        stream.close();
         if (kept && isRefused(error)) continue;
         if (isLoss(error)) this.#lostAt = performance.now();
         throw error;
-      } finally {
-        if (!stream.closed) this.keep(stream);
       }
     }
   }
@@ -105,7 +107,7 @@ class RemoteConnection implements Connection {
   }
 
   private keep(stream: HttpStream): void {
-    if (this.#isClosed) return;
+    if (this.#isClosed || stream.closed) return;
     if (this.#kept.length >= KEPT_MAX) stream.close();
     else this.#kept.push({ stream, since: performance.now() });
   }
