@@ -58,6 +58,7 @@ export async function openFile(url: string): Promise<Connection> {
   const path = pathOf(url);
   const open = () => new Binding(path, { timeout: BUSY_WAIT_MS }) as Database.Database;
   if (path === MEMORY) return new FileConnection(open, (db, sql) => void db.exec(sql));
+  // The binding's two classes are two ways to use one handle: this one leaves the event loop free.
   const { default: Threaded } = await import("libsql/promise");
   const aside: RunAside = (db, sql) => Threaded.prototype.exec.call(db, sql);
   return new FileConnection(open, aside, new WriteBack(path, open, aside));
