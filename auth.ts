@@ -6,7 +6,8 @@ import { serviceActor, userActor } from "./actors.ts";
 import { Caller } from "./auth/caller.ts";
 import { sha256 } from "./canonical.ts";
 import { Origins, type RequestFacts } from "./auth/origins.ts";
-import { isTouched, type Touched } from "./auth/touched.ts";
+import { Kept } from "./auth/kept.ts";
+import type { Touched } from "./auth/touched.ts";
 import type { Config } from "./config.ts";
 import { SyncError } from "./errors.ts";
 import { counters } from "./meters.ts";
@@ -44,7 +45,7 @@ const JUDGED_MS = 1_000;
 
 /** Who calls. */
 export class Auth {
-  readonly #known = new Map<string, Known>();
+  readonly #known = new Kept<Known>(KNOWN_MAX);
   readonly #used = new Map<string, Millis>();
   /** Grants judged a moment ago, for the many waits and streams of one token. */
   readonly #judged = new Map<
@@ -78,12 +79,7 @@ export class Auth {
    * that was in one room, only of those whom it may touch.
    */
   forget(touched?: Touched): void {
-    if (!touched) this.#known.clear();
-    else {
-      for (const [place, { principal }] of this.#known) {
-        if (isTouched(principal, touched)) this.#known.delete(place);
-      }
-    }
+    this.#known.forget(touched);
     this.#judged.clear();
     this.generation++;
     for (const listener of this.#onForget) listener(touched);
@@ -140,7 +136,6 @@ export class Auth {
     const principal = await this.principalOf(found.lineage, room);
     // What was forgotten during the look-up must not be kept by it.
     if (generation !== this.generation) return principal;
-    if (this.#known.size >= KNOWN_MAX) this.#known.clear();
     const ends = [found.expiresAt, ...found.lineage.map((grant) => grant.expiresAt)].filter((at) =>
       at !== null
     );

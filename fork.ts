@@ -6,6 +6,7 @@
 import { z } from "zod";
 import { agentWrite } from "./agents/entry.ts";
 import { act, localActor } from "./auth.ts";
+import type { Touched } from "./auth/touched.ts";
 import { mergePatch, versionOf } from "./canonical.ts";
 import type { Decision } from "./engine/types.ts";
 import type { Engine } from "./engine.ts";
@@ -33,7 +34,7 @@ export interface ForkCall {
   readonly principal: Principal;
   readonly room: string;
   readonly elevate?: Elevate | undefined;
-  readonly forget: () => void;
+  readonly forget: (touched: Touched) => void;
 }
 
 /** Forks a room after record `at`; after its newest unless one is named. */
@@ -119,7 +120,7 @@ export async function goOn(
       };
     };
     const made = await withinQuota(engine, principal, () => engine.create(room.id, make, room));
-    call.forget();
+    call.forget({ room: room.uid, by: call.principal });
     return made;
   } catch (error) {
     await dropPrepared(engine.store, room.uid);

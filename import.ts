@@ -1,4 +1,5 @@
 /** A room made from an export: only what verifies comes in, record by record and folded as a whole. */
+import type { Touched } from "./auth/touched.ts";
 import type { Engine } from "./engine.ts";
 import { SyncError } from "./errors.ts";
 import { goOn } from "./fork.ts";
@@ -28,7 +29,7 @@ export interface ImportCall {
   /** The new room's id; the exported one's unless it is given. */
   readonly id: string | undefined;
   readonly body: AsyncIterable<Uint8Array>;
-  readonly forget: () => void;
+  readonly forget: (touched: Touched) => void;
 }
 
 /** Creates a room from an export. Throws `export_invalid`, `export_incomplete`, `room_exists`. */

@@ -66,7 +66,7 @@ export const REFUSALS_MAX = 1_000;
 /** Bytes of the refused invocations that a room remembers: 1 MiB. */
 export const REFUSALS_BYTES_MAX = 1_048_576;
 /** Removals a room remembers for `since` reads. */
-export const REMOVALS_MAX = 10_000;
+export const REMOVALS_MAX = 4_000;
 
 /** Open waits of a room. */
 export const ROOM_WAITERS_MAX = 20_000;

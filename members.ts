@@ -1,6 +1,7 @@
 /** A room's members: invited, changed, removed; anonymous rooms claimed; tokens rotated; rooms ended. */
 import { z } from "zod";
 import { act, authenticated } from "./auth.ts";
+import type { Touched } from "./auth/touched.ts";
 import type { Engine } from "./engine.ts";
 import { SyncError } from "./errors.ts";
 import { labelText, parseBody } from "./input.ts";
@@ -27,7 +28,12 @@ export interface MemberCall {
   readonly principal: Principal;
   readonly room: string;
   readonly elevate?: Elevate | undefined;
-  readonly forget: () => void;
+  readonly forget: (touched: Touched) => void;
+}
+
+/** Whom the call's change of rights in the room touches. */
+function changed({ principal }: MemberCall, room: string, newcomer?: string): Touched {
+  return { room, by: principal, ...(newcomer === undefined ? {} : { newcomer }) };
 }
 
 async function ownersRoom(call: MemberCall, verb: "room.invite" | "room.members"): Promise<Room> {
@@ -49,7 +55,7 @@ export async function invite(call: MemberCall, raw: Json): Promise<JsonObject> {
   else {await call.engine.store.of(room.uid).batch([
       upsertRole(room.uid, user.id, wanted, body.label ?? null),
     ]);}
-  call.forget();
+  call.forget(changed(call, room.uid, user.id));
   return { invited: true, username: user.username, room: room.id, role: wanted };
 }
 
@@ -103,7 +109,7 @@ export async function patchMember(
   const body = parseBody(memberBody, raw, { example: { role: "observer" } });
   const room = await ownersRoom(call, "room.members");
   await setRole(call, room, await mustFindMember(call, room, username), body.role);
-  call.forget();
+  call.forget(changed(call, room.uid));
   return { username, room: room.id, role: body.role };
 }
 
@@ -113,7 +119,7 @@ export async function deleteMember(call: MemberCall, username: string): Promise<
   const user = await mustFindMember(call, room, username);
   const { store, clock } = call.engine;
   if (!await removeMember(store, room.uid, user, clock.now())) throw lastOwner(room);
-  call.forget();
+  call.forget(changed(call, room.uid));
   return { removed: true, username, room: room.id };
 }
 
@@ -149,7 +155,7 @@ export async function claimRoom(
     ...minted.statements,
     upsertRole(hot.room.uid, user.id, "owner", body.label ?? null),
   ]);
-  call.forget();
+  call.forget(changed(call, uid));
   return { claimed: true, room: call.room, role: "owner", token: minted.token };
 }
 
@@ -188,16 +194,17 @@ export async function rotateViewToken(call: MemberCall): Promise<JsonObject> {
     revokeRoomGrants(room.uid, "view", null, now),
     ...minted.statements,
   ]);
-  call.forget();
+  call.forget(changed(call, room.uid));
   return { view_token: minted.token };
 }
 
 /** Ends a room for good. */
 export async function deleteRoom(call: MemberCall): Promise<JsonObject> {
-  await call.engine.read(call.room, (moment) => {
+  const { value: uid } = await call.engine.read(call.room, (moment) => {
     act(call.principal, moment, "room.delete", undefined, call.elevate);
+    return moment.room.uid;
   });
   await call.engine.delete(call.room);
-  call.forget();
+  call.forget(changed(call, uid));
   return { deleted: true, id: call.room };
 }

@@ -1,5 +1,6 @@
 /** Routes about a room's past and its possible futures: replay, diff, fork, simulate, review. */
 import { addFromLog } from "../audit.ts";
+import type { Touched } from "../auth/touched.ts";
 import { parseContextQuery, whole } from "../context/query.ts";
 import { diff } from "../diff.ts";
 import { invalid } from "../errors.ts";
@@ -53,7 +54,7 @@ async function forkRoom(call: Call): Promise<Reply> {
   const principal = await call.principal();
   const raw = await call.json();
   try {
-    const forget = (): void => auth.forget();
+    const forget = (touched: Touched): void => auth.forget(touched);
     const body = await fork({ engine, principal, room: call.param("id"), elevate, forget }, raw);
     return { status: 201, body };
   } catch (error) {
@@ -133,7 +134,7 @@ async function importOne(call: Call): Promise<Reply> {
     principal: await call.principal(),
     id,
     body: call.request.body ? arrivals.each(call.request.body) : emptyBody(),
-    forget: () => auth.forget(),
+    forget: (touched) => auth.forget(touched),
   });
   return { status: 201, body };
 }

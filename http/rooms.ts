@@ -22,7 +22,7 @@ async function memberCall(call: Call): Promise<MemberCall> {
     elevate,
     principal: await call.principal(),
     room: call.param("id"),
-    forget: () => auth.forget(),
+    forget: (touched) => auth.forget(touched),
   };
 }
 

@@ -62,10 +62,10 @@ function actorRow(row: Row): ActorRow {
 
 /** An actor by its DID, ended ones included. */
 export async function findActor(store: Store, did: string): Promise<ActorRow | undefined> {
-  const rows = await store.db.all(`SELECT ${ACTOR_COLUMNS} FROM actor AS a WHERE a.did = :did`, {
+  const row = await store.db.first(`SELECT ${ACTOR_COLUMNS} FROM actor AS a WHERE a.did = :did`, {
     did,
   });
-  return rows[0] && actorRow(rows[0]);
+  return row && actorRow(row);
 }
 
 /** Living actors by kind and by words in their DID or name, ordered by DID. */
@@ -77,7 +77,7 @@ export async function listActors(
     AND (:q IS NULL OR instr(lower(a.did), :q) > 0 OR instr(lower(coalesce(a.display_name, '')), :q) > 0)`;
   const { kind, q, after, limit } = wanted;
   const found = { kind, q: q?.toLowerCase() ?? null };
-  const [count] = await store.db.all(`SELECT count(*) AS n FROM actor AS a WHERE ${where}`, found);
+  const count = await store.db.first(`SELECT count(*) AS n FROM actor AS a WHERE ${where}`, found);
   const rows = await store.db.all(
     `SELECT ${ACTOR_COLUMNS} FROM actor AS a WHERE ${where} AND a.did > :after
       ORDER BY a.did LIMIT :limit`,
@@ -88,7 +88,7 @@ export async function listActors(
 
 /** How many living actors a user has registered. */
 export async function countActorsOf(store: Store, owner: string): Promise<number> {
-  const [row] = await store.db.all(
+  const row = await store.db.first(
     "SELECT count(*) AS n FROM actor WHERE owner = :owner AND ended_at IS NULL",
     { owner },
   );
@@ -235,11 +235,11 @@ export async function findRecord(
   room: string,
   seq: number,
 ): Promise<LogRecord | undefined> {
-  const rows = await store.of(room).all(
+  const row = await store.of(room).first(
     `SELECT ${LOG_COLUMNS} FROM log WHERE room = :room AND seq = :seq`,
     { room, seq },
   );
-  return rows[0] && logRecord(rows[0]);
+  return row && logRecord(row);
 }
 
 /** Keeps a challenge by its hash; those that have ended go. */

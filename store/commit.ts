@@ -157,8 +157,8 @@ async function isWritten(db: Db, ticket: string): Promise<boolean> {
 
 /** Did a group with this ticket go through? */
 async function hasTicket(db: Db, ticket: string): Promise<boolean> {
-  const rows = await told(() => db.all("SELECT 1 FROM ticket WHERE id = :ticket", { ticket }));
-  return rows.length > 0;
+  const row = await told(() => db.first("SELECT 1 FROM ticket WHERE id = :ticket", { ticket }));
+  return row !== undefined;
 }
 
 /** The rooms of a written group that stand where it left them; others were faster in the rest. */

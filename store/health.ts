@@ -13,7 +13,7 @@ export interface SchemaState {
 
 /** Compares the schema with what this version wants. Throws `unavailable`. */
 export async function schemaState(db: Db): Promise<SchemaState> {
-  const [table] = await db.all(
+  const table = await db.first(
     "SELECT count(*) AS n FROM sqlite_schema WHERE type = 'table' AND name = 'migration'",
   );
   if (Number(table?.["n"] ?? 0) === 0) return { missing: undefined, unknown: [] };
@@ -37,7 +37,7 @@ export async function probeWrite(db: Db): Promise<void> {
 
 /** The database's own clock. */
 export async function clockOf(db: Db): Promise<Millis> {
-  const [row] = await db.all("SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now");
+  const row = await db.first("SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now");
   return Number(row!["now"]);
 }
 
@@ -51,7 +51,7 @@ export interface Holdings {
 
 /** Counts what the database holds. */
 export async function holdingsOf(db: Db): Promise<Holdings> {
-  const [row] = await db.all(
+  const row = await db.first(
     `SELECT
       (SELECT count(*) FROM room WHERE deleted_at IS NULL) AS rooms,
       (SELECT count(*) FROM user) AS users,

@@ -65,8 +65,8 @@ export function insertPasskey(p: PasskeyRow): SideStatement {
 
 /** A passkey by its credential id. */
 export async function findPasskey(store: Store, id: string): Promise<PasskeyRow | undefined> {
-  const rows = await store.db.all(`SELECT ${PASSKEY_COLUMNS} FROM passkey WHERE id = :id`, { id });
-  return rows[0] && passkeyRow(rows[0]);
+  const row = await store.db.first(`SELECT ${PASSKEY_COLUMNS} FROM passkey WHERE id = :id`, { id });
+  return row && passkeyRow(row);
 }
 
 /** A user's passkeys, oldest first. */

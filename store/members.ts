@@ -28,10 +28,10 @@ export async function findUser(
   store: Store,
   username: string,
 ): Promise<{ id: string; username: string } | undefined> {
-  const rows = await store.db.all("SELECT id, username FROM user WHERE username = :username", {
+  const row = await store.db.first("SELECT id, username FROM user WHERE username = :username", {
     username,
   });
-  return rows[0] && { id: String(rows[0]["id"]), username: String(rows[0]["username"]) };
+  return row && { id: String(row["id"]), username: String(row["username"]) };
 }
 
 /** Creates a user unless the name is taken. */

@@ -80,10 +80,10 @@ export async function insertDevice(store: Store, d: DeviceRow): Promise<boolean>
 
 /** A device's request by the hash of its device code. */
 export async function findDevice(store: Store, hash: string): Promise<DeviceRow | undefined> {
-  const rows = await store.db.all(`SELECT ${DEVICE_COLUMNS} FROM device_code WHERE hash = :hash`, {
+  const row = await store.db.first(`SELECT ${DEVICE_COLUMNS} FROM device_code WHERE hash = :hash`, {
     hash,
   });
-  return rows[0] && deviceRow(rows[0]);
+  return row && deviceRow(row);
 }
 
 /** A device's request that still waits, by the hash of its user code. */
@@ -92,12 +92,12 @@ export async function findPendingDevice(
   userHash: string,
   now: Millis,
 ): Promise<DeviceRow | undefined> {
-  const rows = await store.db.all(
+  const row = await store.db.first(
     `SELECT ${DEVICE_COLUMNS} FROM device_code
       WHERE user_hash = :userHash AND status = 'pending' AND expires_at > :now`,
     { userHash, now },
   );
-  return rows[0] && deviceRow(rows[0]);
+  return row && deviceRow(row);
 }
 
 /** Notes a poll, and the interval from now on. */
@@ -183,7 +183,7 @@ export async function insertClient(store: Store, c: ClientRow): Promise<void> {
 
 /** A registered client by its id. */
 export async function findClient(store: Store, id: string): Promise<ClientRow | undefined> {
-  const [row] = await store.db.all(
+  const row = await store.db.first(
     "SELECT id, name, redirect_uris, auth_method, secret_hash, created_at FROM oauth_client WHERE id = :id",
     { id },
   );
@@ -235,7 +235,7 @@ export function insertCode(c: CodeRow): SideStatement {
 
 /** An authorization code by its hash. */
 export async function findCode(store: Store, hash: string): Promise<CodeRow | undefined> {
-  const [row] = await store.db.all(
+  const row = await store.db.first(
     `SELECT hash, client, client_name, redirect_uri, user, scope, code_challenge, resource, expires_at,
       used_at, grant_id FROM oauth_code WHERE hash = :hash`,
     { hash },
@@ -329,8 +329,8 @@ export async function answerByScopes(
 
 /** Was a signed request answered? */
 export async function isAnswered(store: Store, id: string): Promise<boolean> {
-  const rows = await store.db.all("SELECT 1 AS n FROM used_request WHERE id = :id", { id });
-  return rows.length > 0;
+  const row = await store.db.first("SELECT 1 AS n FROM used_request WHERE id = :id", { id });
+  return row !== undefined;
 }
 
 /** Forgets what has expired: ceremonies, sessions, codes, answered requests, spent secrets. */

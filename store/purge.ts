@@ -9,11 +9,11 @@ const PURGED = ["log", "entry", "presence", "snapshot", "snapshot_part", "sample
  * a day, so that other processes learn of its end.
  */
 export async function purgeDeletedIn(db: Db, limit: number): Promise<boolean> {
-  const gone = await db.all(
+  const gone = await db.first(
     "SELECT uid FROM room WHERE deleted_at IS NOT NULL AND hash <> '' LIMIT 1",
   );
-  if (!gone[0]) return false;
-  const uid = String(gone[0]["uid"]);
+  if (!gone) return false;
+  const uid = String(gone["uid"]);
   const statements: Statement[] = PURGED.map((table) => ({
     sql: `DELETE FROM ${table} WHERE rowid IN (
       SELECT rowid FROM ${table} WHERE room = :uid LIMIT :limit)`,

@@ -49,12 +49,12 @@ export async function findServiceOf(
   store: Store,
   grants: readonly string[],
 ): Promise<ServiceRow | undefined> {
-  const rows = await store.db.all(
+  const row = await store.db.first(
     `SELECT ${COLUMNS} FROM service_account AS s
       WHERE s.grant_id IN (SELECT value FROM json_each(:grants)) LIMIT 1`,
     { grants: JSON.stringify(grants) },
   );
-  return rows[0] && serviceRow(rows[0]);
+  return row && serviceRow(row);
 }
 
 /** A user's service accounts, newest first. */

@@ -50,7 +50,7 @@ export async function stampShard(db: Db, index: number, count: number): Promise<
   const known = new Map(rows.map((row) => [String(row["k"]), Number(row["v"])]));
   const shard = known.get("shard"), shards = known.get("shards");
   if (shard === undefined || shards === undefined) {
-    const [room] = await db.all("SELECT 1 FROM room LIMIT 1");
+    const room = await db.first("SELECT 1 FROM room LIMIT 1");
     if (room && count > 1) throw misplaced(index, count, 0, 1);
     await db.batch(stamps({ shard: index, shards: count }));
   } else if (shard !== index || shards !== count) {

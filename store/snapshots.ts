@@ -57,12 +57,12 @@ export async function findSnapshot(
   room: string,
   upTo: number,
 ): Promise<SnapshotRow | undefined> {
-  const rows = await store.of(room).all(
+  const row = await store.of(room).first(
     `SELECT seq, kind, ts, hash, parts FROM snapshot
       WHERE room = :room AND seq <= :upTo ORDER BY seq DESC, kind LIMIT 1`,
     { room, upTo },
   );
-  return rows[0] && snapshotRow(rows[0]);
+  return row && snapshotRow(row);
 }
 
 /** The base snapshot at exactly this record. */
@@ -71,12 +71,12 @@ export async function findBaseSnapshot(
   room: string,
   seq: number,
 ): Promise<SnapshotRow | undefined> {
-  const rows = await store.of(room).all(
+  const row = await store.of(room).first(
     `SELECT seq, kind, ts, hash, parts FROM snapshot
       WHERE room = :room AND seq = :seq AND kind = 'base'`,
     { room, seq },
   );
-  return rows[0] && snapshotRow(rows[0]);
+  return row && snapshotRow(row);
 }
 
 function snapshotRow(row: Row): SnapshotRow {
@@ -206,11 +206,11 @@ export async function firstIdempotentSince(
   room: string,
   since: Millis,
 ): Promise<number | undefined> {
-  const rows = await store.of(room).all(
+  const row = await store.of(room).first(
     "SELECT min(seq) AS seq FROM log WHERE room = :room AND idem IS NOT NULL AND ts > :since",
     { room, since },
   );
-  const seq = rows[0]?.["seq"];
+  const seq = row?.["seq"];
   return seq === null || seq === undefined ? undefined : Number(seq);
 }
 
@@ -220,11 +220,11 @@ export async function lastRecordBefore(
   room: string,
   before: Millis,
 ): Promise<number> {
-  const rows = await store.of(room).all(
+  const row = await store.of(room).first(
     "SELECT max(seq) AS seq FROM log WHERE room = :room AND ts < :before",
     { room, before },
   );
-  return Number(rows[0]?.["seq"] ?? 0);
+  return Number(row?.["seq"] ?? 0);
 }
 
 /** Lets a room's log begin after `seq`: its base replaced, and the snapshots before it gone. */
@@ -242,10 +242,10 @@ export async function cutLog(store: Store, room: string, seq: number, base: Json
 
 /** Purges a piece of the records up to `seq`; false when nothing is left of them. */
 export async function purgeLogPiece(store: Store, room: string, seq: number): Promise<boolean> {
-  const rows = await store.of(room).all("SELECT min(seq) AS seq FROM log WHERE room = :room", {
+  const row = await store.of(room).first("SELECT min(seq) AS seq FROM log WHERE room = :room", {
     room,
   });
-  const first = Number(rows[0]?.["seq"] ?? Infinity);
+  const first = Number(row?.["seq"] ?? Infinity);
   if (first > seq) return false;
   const args = { room, upTo: Math.min(seq, first + PURGE_PIECE) };
   await store.of(room).batch([

@@ -42,7 +42,7 @@ export async function listRoomsIn(
 ): Promise<{ rooms: RoomRow[]; total: number }> {
   const among = uids === "all" ? "" : "AND uid IN (SELECT value FROM json_each(:uids))";
   const args = uids === "all" ? {} : { uids: JSON.stringify(uids) };
-  const [count] = await db.all(
+  const count = await db.first(
     `SELECT count(*) AS n FROM room WHERE deleted_at IS NULL ${among}`,
     args,
   );

@@ -35,8 +35,24 @@ export interface SecretRow {
   readonly expiresAt: Millis | null;
 }
 
-const GRANT_COLUMNS = `g.id, g.kind, g.user, g.parent, g.scope, g.label, g.room, g.agent, g.client,
-  g.resource, g.created_at, g.expires_at, g.revoked_at, g.last_used_at`;
+const GRANT_NAMES = [
+  "id",
+  "kind",
+  "user",
+  "parent",
+  "scope",
+  "label",
+  "room",
+  "agent",
+  "client",
+  "resource",
+  "created_at",
+  "expires_at",
+  "revoked_at",
+  "last_used_at",
+] as const;
+const GRANT_COLUMNS = GRANT_NAMES.map((name) => `g.${name}`).join(", ");
+const GRANT_OBJECT = `json_object(${GRANT_NAMES.map((name) => `'${name}', g.${name}`).join(", ")})`;
 
 function text(value: unknown): string | null {
   return value === null || value === undefined ? null : String(value);
@@ -207,17 +223,19 @@ function grantPlaces(store: Store, id: string): Db[] {
 
 /** A grant and what it was minted from, as far as one database has it. */
 async function climb(db: Db, id: string): Promise<GrantRow[]> {
-  const rows = await db.all(
+  const row = await db.first(
     `WITH RECURSIVE up (id, depth) AS (
         SELECT :id, 0
         UNION ALL
         SELECT t.parent, up.depth + 1 FROM up JOIN token_grant AS t ON t.id = up.id
         WHERE t.parent IS NOT NULL AND up.depth < ${LINEAGE_MAX}
       )
-      SELECT ${GRANT_COLUMNS} FROM up JOIN token_grant AS g ON g.id = up.id ORDER BY up.depth`,
+      SELECT json_group_array(json_array(up.depth, ${GRANT_OBJECT})) AS found
+        FROM up JOIN token_grant AS g ON g.id = up.id`,
     { id },
   );
-  return rows.map(grantRow);
+  const found = JSON.parse(String(row?.["found"] ?? "[]")) as [depth: number, grant: Row][];
+  return found.sort(([a], [b]) => a - b).map(([, grant]) => grantRow(grant));
 }
 
 /**
@@ -266,10 +284,10 @@ export async function listGrants(store: Store, user: string): Promise<GrantRow[]
 export async function findGrant(store: Store, id: string): Promise<GrantRow | undefined> {
   const found = await Promise.all(
     grantPlaces(store, id).map((db) =>
-      db.all(`SELECT ${GRANT_COLUMNS} FROM token_grant AS g WHERE g.id = :id`, { id })
+      db.first(`SELECT ${GRANT_COLUMNS} FROM token_grant AS g WHERE g.id = :id`, { id })
     ),
   );
-  const [row] = found.flat();
+  const row = found.find((one) => one !== undefined);
   return row && grantRow(row);
 }
 

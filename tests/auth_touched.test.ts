@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Auth } from "../auth.ts";
+import { Kept } from "../auth/kept.ts";
+import type { Principal } from "../policy.ts";
 import { disembody, embody } from "../embody.ts";
 import { SyncError } from "../errors.ts";
 import { makeRoom, makeUser, startService, type TestService, userToken } from "./harness.ts";
@@ -10,7 +12,10 @@ const USERS = ["ann", "ben"], AGENTS = ["x", "y"], ROOMS = 3;
 
 /** One change, or a look that has everything kept again. */
 const deed = fc.record({
-  what: fc.constantFrom("join", "leave", "patch", "embody", "disembody", "create", "look"),
+  what: fc.constantFrom(
+    ...["join", "leave", "patch", "embody", "disembody", "create", "look", "invite", "promote"],
+    ...["remove", "claim", "rotate", "fork", "delete"],
+  ),
   room: fc.nat(ROOMS - 1),
   agent: fc.constantFrom(...AGENTS),
   by: fc.nat(40),
@@ -21,6 +26,8 @@ type Deed = typeof deed extends fc.Arbitrary<infer T> ? T : never;
 class World {
   readonly tokens: string[] = [];
   readonly rooms: string[] = [];
+  /** The rooms' first `room_` tokens. */
+  readonly #admins: string[] = [];
   #made = 0;
 
   constructor(readonly on: TestService) {}
@@ -29,6 +36,7 @@ class World {
     for (let i = 0; i < ROOMS; i++) {
       const room = await makeRoom(this.on, []);
       this.rooms.push(room.id);
+      this.#admins.push(room.admin);
       this.tokens.push(room.admin, room.view);
     }
     for (const [i, user] of USERS.entries()) {
@@ -52,7 +60,33 @@ class World {
     else if (what === "create") {
       const made = await on.call("POST", "/rooms", { token, body: { id: `made-${this.#made++}` } });
       if (made.status === 201) tokens.push(made.body.token);
-    } else if (what !== "look") await this.drive(what, token, id, agent);
+    } else if (what === "embody" || what === "disembody") {
+      await this.drive(what, token, id, agent);
+    } else await this.govern(what, token, room, by);
+  }
+
+  /** What changes a room's members or ends it, or makes another of it. */
+  private async govern(what: string, token: string, room: number, by: number): Promise<void> {
+    const { on, tokens } = this;
+    const id = this.rooms[room]!, username = USERS[by % USERS.length]!;
+    const path = `/rooms/${id}`;
+    const made = (answer: { status: number; body: { token?: string; view_token?: string } }) => {
+      const { token: admin, view_token: view } = answer.body;
+      if (answer.status < 300) tokens.push(...[admin, view].filter((one) => one !== undefined));
+    };
+    if (what === "invite") {
+      await on.call("POST", `${path}/invite`, { token, body: { username, role: "collaborator" } });
+    } else if (what === "promote") {
+      await on.call("PATCH", `${path}/members/${username}`, { token, body: { role: "owner" } });
+    } else if (what === "remove") await on.call("DELETE", `${path}/members/${username}`, { token });
+    else if (what === "claim") {
+      const body = { room_token: this.#admins[room] };
+      made(await on.call("POST", `${path}/claim`, { token, body }));
+    } else if (what === "rotate") {
+      made(await on.call("POST", `${path}/rotate-view-token`, { token }));
+    } else if (what === "fork") {
+      made(await on.call("POST", `${path}/fork`, { token, body: { id: `fork-${this.#made++}` } }));
+    } else if (what === "delete") await on.call("DELETE", path, { token });
   }
 
   private async drive(what: string, token: string, room: string, agent: string): Promise<void> {
@@ -90,7 +124,7 @@ class World {
   }
 }
 
-Deno.test("What is kept of tokens is what they open: joins, leaves, embodiments and new rooms in any order", async () => {
+Deno.test("What is kept of tokens is what they open: joins, leaves, embodiments, members and rooms that come and go, in any order", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(deed, { minLength: 5, maxLength: 30 }), async (deeds) => {
       const on = await startService();
@@ -105,7 +139,7 @@ Deno.test("What is kept of tokens is what they open: joins, leaves, embodiments 
         await on.close();
       }
     }),
-    { numRuns: 25 },
+    { numRuns: 60 },
   );
 });
 
@@ -124,4 +158,58 @@ Deno.test("A change in one room keeps what is known of tokens elsewhere", async 
   await auth.bySecret(here.admin);
   assert.equal(misses(), before + 1);
   await on.close();
+});
+
+const someId = fc.nat(5).map((n) => `id-${n}`);
+const manyRooms = fc.integer({ min: 0, max: 150 }).map((n) =>
+  Array.from({ length: n }, (_, i) => `room-${i}`)
+);
+const principal = fc.record({
+  id: fc.uuid(),
+  parent: someId,
+  user: fc.option(fc.nat(3).map((n) => `user-${n}`)),
+  rooms: fc.array(fc.nat(200).map((n) => `room-${n}`), { maxLength: 3 }),
+  many: fc.oneof(fc.constant([]), manyRooms),
+}).map(({ id, parent, user, rooms, many }): Principal => ({
+  lineage: [id, parent].map((id) => ({ id, user, room: rooms[0] ?? null }) as never),
+  roles: new Map([...rooms, ...many].map((room) => [room, "owner"])),
+  embodied: new Map(rooms.map((room) => [room, ["a"]])),
+  isOpen: false,
+}));
+
+Deno.test("What is kept is found by whom a change touches, in however many rooms they are known", () => {
+  const touched = fc.record({
+    room: fc.nat(200).map((n) => `room-${n}`),
+    by: principal,
+    newcomer: fc.option(fc.nat(3).map((n) => `user-${n}`), { nil: undefined }),
+  });
+  const marks = ({ lineage, roles, embodied }: Principal): unknown[] => [
+    ...lineage.flatMap(({ id, user, room }) => [id, user, room]),
+    ...[...roles.keys(), ...embodied.keys()],
+  ];
+  fc.assert(fc.property(
+    fc.array(principal, { maxLength: 12 }),
+    touched,
+    fc.integer({ min: 1, max: 12 }),
+    (principals, change, max) => {
+      const kept = new Kept<{ principal: Principal }>(max);
+      for (const [i, one] of principals.entries()) kept.set(`p${i % 10}`, { principal: one });
+      const places = new Map<string, Principal>();
+      for (const [i, one] of principals.entries()) {
+        places.delete(`p${i % 10}`);
+        if (places.size >= max) places.delete(places.keys().next().value!);
+        places.set(`p${i % 10}`, one);
+      }
+      assert.equal(kept.size, places.size);
+      const { room, by, newcomer } = change;
+      kept.forget({ room, by, ...(newcomer === undefined ? {} : { newcomer }) });
+      const touching = new Set<unknown>(by.lineage.flatMap(({ id, user }) => [id, user]));
+      touching.delete(null);
+      touching.add(room).add(newcomer ?? room);
+      for (const [place, one] of places) {
+        const stays = !marks(one).some((mark) => touching.has(mark));
+        assert.equal(kept.get(place)?.principal, stays ? one : undefined);
+      }
+    },
+  ));
 });
