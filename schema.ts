@@ -476,4 +476,14 @@ export const MIGRATIONS: readonly Migration[] = [
       `CREATE INDEX room_purged ON room (deleted_at) WHERE deleted_at IS NOT NULL AND hash = ''`,
     ],
   },
+  {
+    name: "0010_fold_behind",
+    statements: [
+      // Under its old name a version that knows nothing of this would take it for the whole.
+      `ALTER TABLE entry RENAME TO fold`,
+      // Records after this one have not come to the fold's rows yet.
+      `ALTER TABLE room ADD COLUMN folded INTEGER NOT NULL DEFAULT 0`,
+      `UPDATE room SET folded = head`,
+    ],
+  },
 ];

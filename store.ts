@@ -193,9 +193,14 @@ export class Store {
   /** Everything a room in memory starts from: one state of it, whoever writes meanwhile. */
   async loadRoom(row: RoomRow, idempotentSince: Millis): Promise<LoadedRoom> {
     const room = row.uid;
-    const [entries = [], presence = [], idempotent = [], [head] = []] = await this.of(room)
-      .snapshot([
-        { sql: "SELECT scope, key, value, meta FROM entry WHERE room = :room", args: { room } },
+    const [entries = [], unfolded = [], presence = [], idempotent = [], [head] = []] = await this
+      .of(room).snapshot([
+        { sql: "SELECT scope, key, value, meta FROM fold WHERE room = :room", args: { room } },
+        {
+          sql: `SELECT ${LOG_COLUMNS} FROM log WHERE room = :room
+            AND seq > (SELECT folded FROM room WHERE uid = :room) ORDER BY seq`,
+          args: { room },
+        },
         { sql: "SELECT agent, data FROM presence WHERE room = :room", args: { room } },
         {
           sql: `SELECT idem, digest, seq, ts FROM log
@@ -207,6 +212,7 @@ export class Store {
     return {
       row: head ? roomRow(head) : row,
       entries: entries as unknown as EntryRow[],
+      unfolded: unfolded.map(logRecord),
       presence: presence.map((r) => ({
         agent: String(r["agent"]),
         data: JSON.parse(String(r["data"])) as Presence,

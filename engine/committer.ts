@@ -108,11 +108,14 @@ export class Committer {
       onWanted: (uid) => void wanted.add(uid),
     };
     const began = this.clock.now();
+    const folded = new Set<string>();
     let outcome: Map<string, true | SyncError>;
     try {
+      const commits = taken.map(([hot, pending]) => commitOf(hot, pending));
+      for (const { uid, isFolded } of commits) if (isFolded) folded.add(uid);
       outcome = await this.meters.commit(
         taken.map(([_hot, pending]) => pending.map(({ record }) => record)),
-        () => this.store.commit(taken.map(([hot, pending]) => commitOf(hot, pending)), race),
+        () => this.store.commit(commits, race),
       );
     } catch (error) {
       // A bug in building the group must not leave its submitters hanging.
@@ -128,7 +131,7 @@ export class Committer {
       const result = outcome.get(uid);
       if (result === true) {
         if (wanted.has(uid)) this.rest(hot, Math.min(turnMs, TURN_MS_MAX));
-        this.settle(hot, pending);
+        this.settle(hot, pending, folded.has(uid));
       } else if (result === undefined) lost.push(this.lose(hot, news.get(uid)));
       else {
         this.meters.failures.of(result.code).inc();
@@ -138,10 +141,13 @@ export class Committer {
     await Promise.all(lost);
   }
 
-  private settle(hot: HotRoom, pending: readonly Pending[]): void {
+  private settle(hot: HotRoom, pending: readonly Pending[], isFolded: boolean): void {
+    const { seq } = pending.at(-1)!.record;
     this.meters.records.inc(pending.length);
     hot.pending.splice(0, pending.length);
-    hot.settleDurable(pending.at(-1)!.record.seq);
+    if (isFolded) hot.unfolded.wrote(seq);
+    else for (const { applied, record } of pending) hot.unfolded.note(applied.touched, record.seq);
+    hot.settleDurable(seq);
     this.events.onDurable(hot, pending);
   }
 

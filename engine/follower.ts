@@ -183,8 +183,10 @@ export class Follower {
     for (const record of records) {
       const { touched } = hot.room.apply(record);
       hot.room.hash = record.hash;
+      hot.unfolded.note(touched, record.seq);
       for (const cell of hot.memos.invalidate(touched)) cells.add(cell);
     }
+    hot.unfolded.followed(hot.room.head);
     hot.settleDurable(hot.room.head);
     this.events.onFollowed(hot, { records, cells });
   }

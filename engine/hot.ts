@@ -11,6 +11,7 @@ import { Memos } from "../sight/memos.ts";
 import type { LiveRoom } from "../sight.ts";
 import type { LogRow, RoomCommit, SideStatement } from "../store/rows.ts";
 import type { Json, LogRecord, Millis, Presence } from "../types.ts";
+import { Unfolded } from "./unfolded.ts";
 
 /** Thrown to whoever looked at a tail that did not become durable: look again. */
 export class TailDropped extends Error {
@@ -105,6 +106,8 @@ export class HotRoom implements LiveRoom {
   pending: Pending[] = [];
   /** The newest record that is in the database. */
   durable: number;
+  /** What is in the log only. */
+  readonly unfolded: Unfolded;
   /** Waits and streams that hold the room in memory. */
   pins = 0;
   lastUsed: Millis;
@@ -118,8 +121,10 @@ export class HotRoom implements LiveRoom {
   isDead = false;
   #waiters: { seq: number; resolve: () => void; reject: (error: Error) => void }[] = [];
 
-  constructor(readonly room: Room, now: Millis) {
+  /** `folded` is the record up to which the room's table is whole: its newest unless given. */
+  constructor(readonly room: Room, now: Millis, folded = room.head) {
     this.durable = room.head;
+    this.unfolded = new Unfolded(folded);
     this.viewsReadAt = room.head;
     this.lastUsed = now;
   }

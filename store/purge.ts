@@ -2,7 +2,7 @@
 import type { Db, Statement } from "./db.ts";
 
 /** Tables with rows of a room. */
-const PURGED = ["log", "entry", "presence", "snapshot", "snapshot_part", "sample"] as const;
+const PURGED = ["log", "fold", "presence", "snapshot", "snapshot_part", "sample"] as const;
 
 /**
  * Purges a piece of a deleted room's rows; false when nothing is left. The room's own row stays for

@@ -14,6 +14,8 @@ export interface RoomRow {
   readonly agents: number;
   readonly base: Json;
   readonly forkedFrom: Json;
+  /** The record up to which the fold's rows are whole. */
+  readonly folded: number;
 }
 
 /** One record on its way into the log. */
@@ -31,7 +33,7 @@ export interface EntryRow {
   readonly meta: string;
 }
 
-/** What one room has to commit: its records since `base`, and the fold they lead to. */
+/** What one room has to commit: its records since `base`, and where they lead. */
 export interface RoomCommit {
   readonly uid: string;
   /** Head before the first record. */
@@ -43,6 +45,8 @@ export interface RoomCommit {
   readonly meta: Json;
   readonly agents: number;
   readonly rows: readonly LogRow[];
+  /** Do these entries, and the loss of others, make the fold's rows whole? Else there are none. */
+  readonly isFolded: boolean;
   readonly entries: readonly EntryRow[];
   readonly gone: readonly { readonly scope: string; readonly key: string }[];
   /**
@@ -63,6 +67,8 @@ export interface RoomCommit {
 export interface LoadedRoom {
   readonly row: RoomRow;
   readonly entries: readonly EntryRow[];
+  /** The records after those that the entries have come to. */
+  readonly unfolded: readonly LogRecord[];
   readonly presence: readonly { readonly agent: string; readonly data: Presence }[];
   readonly idempotent: readonly IdempotentRow[];
 }

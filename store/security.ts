@@ -105,7 +105,7 @@ export async function listMemberRooms(
   const rows = await store.everywhere((db) =>
     db.all(
       `SELECT r.id, r.uid, coalesce(m.label, r.label) AS label, m.role,
-        (SELECT json_group_array(json_array(e.key, e.value->>'owner')) FROM entry AS e
+        (SELECT json_group_array(json_array(e.key, e.value->>'owner')) FROM fold AS e
           WHERE e.room = r.uid AND e.scope = '_agents') AS agents
       FROM role AS m JOIN room AS r ON r.uid = m.room
       WHERE m.user = :user AND r.deleted_at IS NULL AND (:ids IS NULL OR r.id IN (SELECT value FROM json_each(:ids)))

@@ -14,7 +14,7 @@ import type {
 } from "./rows.ts";
 
 export const SELECT_ROOM =
-  "SELECT uid, id, created_at, head, hash, ts, label, meta, agents, base, forked_from FROM room";
+  "SELECT uid, id, created_at, head, hash, ts, label, meta, agents, base, forked_from, folded FROM room";
 
 export function roomRow(row: Row): RoomRow {
   const json = (text: unknown): Json => typeof text === "string" ? JSON.parse(text) as Json : null;
@@ -30,6 +30,7 @@ export function roomRow(row: Row): RoomRow {
     agents: Number(row["agents"]),
     base: json(row["base"]),
     forkedFrom: json(row["forked_from"]),
+    folded: Number(row["folded"]),
   };
 }
 
@@ -143,9 +144,10 @@ export function logWhere(
 }
 
 const INSERT_ROOMS = `INSERT INTO room
-    (uid, id, created_at, head, hash, ts, label, meta, agents, base, forked_from, keyed)
+    (uid, id, created_at, head, hash, ts, label, meta, agents, base, forked_from, keyed,
+      folded)
   SELECT j.value->>0, j.value->>1, j.value->>2, j.value->>5, '', j.value->>2, NULL, NULL, 0, j.value->>3,
-    j.value->>4, j.value->>5
+    j.value->>4, j.value->>5, j.value->>5
   FROM json_each(:rows) AS j WHERE true
   ON CONFLICT DO NOTHING`;
 const INSERT_LOG = textsOf(14, (values) =>
@@ -176,19 +178,20 @@ const INSERT_LOG_KEYS = `INSERT OR IGNORE INTO log_key (room, scope, key, seq)
   SELECT k.room, k.scope, k.key, s.value
   FROM k JOIN room AS r ON r.uid = k.room AND r.head = k.base, json_each(k.seqs) AS s`;
 const UPSERT_ENTRIES = textsOf(6, (values) =>
-  `INSERT INTO entry (room, scope, key, value, meta)
+  `INSERT INTO fold (room, scope, key, value, meta)
   SELECT v.column1, v.column3, v.column4, v.column5, v.column6
   FROM (VALUES ${values}) AS v JOIN room AS r ON r.uid = v.column1 AND r.head = v.column2
   WHERE true
   ON CONFLICT (room, scope, key) DO UPDATE SET value = excluded.value, meta = excluded.meta`);
-const DELETE_ENTRIES = `DELETE FROM entry WHERE (room, scope, key) IN (
+const DELETE_ENTRIES = `DELETE FROM fold WHERE (room, scope, key) IN (
   SELECT j.value->>0, j.value->>2, j.value->>3
   FROM json_each(:rows) AS j JOIN room AS r ON r.uid = j.value->>0 AND r.head = j.value->>1)`;
 const UPDATE_ROOMS = (more: string): string =>
   `UPDATE room SET head = j.value->>2, hash = j.value->>3, ts = j.value->>4,
     label = j.value->>5, meta = j.value->>6, agents = j.value->>7,
     keyed = CASE WHEN j.value->>8 THEN j.value->>2
-      WHEN room.head - room.keyed >= ${KEYS_BEHIND_MAX} THEN room.head ELSE room.keyed END${more}
+      WHEN room.head - room.keyed >= ${KEYS_BEHIND_MAX} THEN room.head ELSE room.keyed END,
+    folded = CASE WHEN j.value->>9 THEN j.value->>2 ELSE room.folded END${more}
   FROM json_each(:rows) AS j WHERE room.uid = j.value->>0 AND room.head = j.value->>1
     AND room.deleted_at IS NULL`;
 
@@ -233,7 +236,8 @@ export function statementsOf(
     }
     for (const g of c.gone) gone.push([c.uid, c.base, g.scope, g.key]);
     const { uid, base, head, hash, ts, label, meta, agents } = c;
-    rooms.push([uid, base, head, hash, ts, label, textOrNull(meta), agents, Number(isKeyed)]);
+    const isIn = [Number(isKeyed), Number(c.isFolded)];
+    rooms.push([uid, base, head, hash, ts, label, textOrNull(meta), agents, ...isIn]);
   }
   return [
     ...pieces(INSERT_ROOMS, created),

@@ -25,7 +25,7 @@ const TAMPERINGS: readonly Tampering[] = [
     sql: "DELETE FROM log WHERE seq = 4",
     seq: 5,
   },
-  { does: "the newest record is taken out", sql: "DELETE FROM log WHERE seq = 6", seq: 6 },
+  { does: "the newest record is taken out", sql: "DELETE FROM log WHERE seq = 7", seq: 7 },
   {
     does: "two records change places",
     sql: "UPDATE log SET seq = CASE seq WHEN 4 THEN -5 ELSE -4 END WHERE seq IN (4, 5)",
@@ -35,18 +35,18 @@ const TAMPERINGS: readonly Tampering[] = [
   { does: "a hash is changed", sql: "UPDATE log SET hash = 'x' || hash WHERE seq = 5", seq: 5 },
   {
     does: "a value in the state is changed",
-    sql: `UPDATE entry SET value = '"3"' WHERE scope = '_shared'`,
+    sql: `UPDATE fold SET value = '"3"' WHERE scope = '_shared'`,
   },
-  { does: "an entry is taken out of the state", sql: "DELETE FROM entry WHERE scope = '_shared'" },
+  { does: "an entry is taken out of the state", sql: "DELETE FROM fold WHERE scope = '_shared'" },
   {
     does: "an entry is added to the state",
     sql:
-      "INSERT INTO entry (room, scope, key, value, meta) SELECT room, '_shared', 'more', value, meta FROM entry WHERE scope = '_shared'",
+      "INSERT INTO fold (room, scope, key, value, meta) SELECT room, '_shared', 'more', value, meta FROM fold WHERE scope = '_shared'",
   },
   {
     does: "a revision in the state is changed",
     sql:
-      `UPDATE entry SET meta = replace(meta, '"revision":3', '"revision":9') WHERE scope = '_shared'`,
+      `UPDATE fold SET meta = replace(meta, '"revision":3', '"revision":9') WHERE scope = '_shared'`,
   },
 ];
 
@@ -58,6 +58,8 @@ async function written(): Promise<{ on: TestService; room: { id: string; admin: 
   for (const v of ["one", "two", "three"]) {
     await on.invoke(room.id, "put", { v }, room.agents["alice"]);
   }
+  // With an agent's coming the fold's rows are whole.
+  await on.call("POST", `/rooms/${room.id}/agents`, { token: room.admin, body: { id: "bob" } });
   await mustVerify(on, room);
   return { on, room };
 }

@@ -164,7 +164,7 @@ Deno.test("A copy that was changed does not pass: a record, and the file itself"
     const forged = join(folder, "forged.db");
     await copyFile(copy, forged);
     const db = new DatabaseSync(forged);
-    db.exec("UPDATE entry SET value = '\"forged\"' WHERE rowid = (SELECT min(rowid) FROM entry)");
+    db.exec("UPDATE fold SET value = '\"forged\"' WHERE rowid = (SELECT min(rowid) FROM fold)");
     db.close();
     const { ok, broken } = await proveCopy([forged]);
     assert.equal(ok, false);

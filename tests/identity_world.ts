@@ -160,7 +160,7 @@ export class World {
     for (const [agent, owner] of Object.entries(agents)) {
       await this.store.run([{
         sql:
-          "INSERT INTO entry (room, scope, key, value, meta) VALUES (:uid, '_agents', :agent, :value, '{}')",
+          "INSERT INTO fold (room, scope, key, value, meta) VALUES (:uid, '_agents', :agent, :value, '{}')",
         args: {
           uid,
           agent,

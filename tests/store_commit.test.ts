@@ -43,6 +43,7 @@ function commitAfter(uid: string, base: number): RoomCommit {
     meta: null,
     agents: 0,
     rows: [{ record, ts: 1 }],
+    isFolded: true,
     entries: [],
     gone: [],
     side: [],

@@ -54,6 +54,7 @@ function commitOf(uid: string, base: number, group: readonly Writes[]): RoomComm
     meta: null,
     agents: 0,
     rows,
+    isFolded: true,
     entries: [],
     gone: [],
     side: [],
