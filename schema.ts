@@ -481,8 +481,13 @@ export const MIGRATIONS: readonly Migration[] = [
     statements: [
       // Under its old name a version that knows nothing of this would take it for the whole.
       `ALTER TABLE entry RENAME TO fold`,
-      // Records after this one have not come to the fold's rows yet.
-      `ALTER TABLE room ADD COLUMN folded INTEGER NOT NULL DEFAULT 0`,
+      // What is in the index by key and what is in the fold's rows is one thing from now on.
+      `INSERT OR IGNORE INTO log_key (room, scope, key, seq)
+        SELECT l.room, w.value->>'scope', w.value->>'key', l.seq
+        FROM room AS r JOIN log AS l ON l.room = r.uid AND l.seq > r.keyed
+          JOIN json_each(l.body, '$.writes') AS w`,
+      // Records after this one have not come to fold and log_key yet.
+      `ALTER TABLE room RENAME COLUMN keyed TO folded`,
       `UPDATE room SET folded = head`,
     ],
   },

@@ -67,6 +67,7 @@ export function commitOf(hot: HotRoom, pending: readonly Pending[]): RoomCommit 
     agents: room.agentCount,
     rows: pending.map(({ record, ts, idem }) => ({ record, ts, ...(idem ? { idem } : {}) })),
     isFolded,
+    isBehind: hot.unfolded.isBehind(hot.durable),
     entries,
     gone,
     side: pending.flatMap((p) => p.side),

@@ -1,12 +1,12 @@
 /**
- * What of a room's fold is not in its table yet. The table may be some records behind the log, which
- * has them all: each room has its own pages there, and of a small group they would be most of what
- * is written.
+ * What of a room is in its log only. The fold's rows and the index by key may be some records behind:
+ * each room has its own pages in those tables, and of a small group they would be most of what is
+ * written.
  */
 
-/** After any commit the table is fewer records than this behind. */
+/** After any commit the tables are fewer records than this behind. */
 const BEHIND_MAX = 64;
-/** A group with so many records of one room brings its table up to it. */
+/** A group with so many records of one room brings its tables up to it. */
 const AT_ONCE_MIN = 8;
 /** More cells than this are looked through for those that others have written meanwhile. */
 const CELLS_MAX = 256;
@@ -15,7 +15,7 @@ const CELLS_MAX = 256;
 export class Unfolded {
   /** By the record that last touched them. */
   readonly #cells = new Map<string, number>();
-  /** The table has at least all up to this record. */
+  /** The tables have at least all up to this record. */
   #from: number;
 
   constructor(from: number) {
@@ -27,7 +27,12 @@ export class Unfolded {
     return this.#cells.keys();
   }
 
-  /** Is it time to bring the table up to `head`, with a group of so many records? */
+  /** May there be records up to `head` that the tables do not have? */
+  isBehind(head: number): boolean {
+    return this.#from < head;
+  }
+
+  /** Is it time to bring the tables up to `head`, with a group of so many records? */
   isDue(head: number, records: number): boolean {
     return records >= AT_ONCE_MIN || head - this.#from >= BEHIND_MAX;
   }
@@ -37,13 +42,13 @@ export class Unfolded {
     for (const cell of touched) this.#cells.set(cell, seq);
   }
 
-  /** The table was brought up to this record. */
+  /** The tables were brought up to this record. */
   wrote(seq: number): void {
     this.#cells.clear();
     this.#from = seq;
   }
 
-  /** Others have written up to this record, and keep the table close behind as well. */
+  /** Others have written up to this record, and keep the tables close behind as well. */
   followed(head: number): void {
     this.#from = Math.max(this.#from, head - BEHIND_MAX);
     if (this.#cells.size <= CELLS_MAX) return;

@@ -14,7 +14,7 @@ export interface RoomRow {
   readonly agents: number;
   readonly base: Json;
   readonly forkedFrom: Json;
-  /** The record up to which the fold's rows are whole. */
+  /** The record up to which the fold's rows and the index by key are whole. */
   readonly folded: number;
 }
 
@@ -45,8 +45,10 @@ export interface RoomCommit {
   readonly meta: Json;
   readonly agents: number;
   readonly rows: readonly LogRow[];
-  /** Do these entries, and the loss of others, make the fold's rows whole? Else there are none. */
+  /** Is it brought up, the fold's rows by these entries and the loss of others? Else there are none. */
   readonly isFolded: boolean;
+  /** May there be records before `base` to which it has not been brought up? */
+  readonly isBehind: boolean;
   readonly entries: readonly EntryRow[];
   readonly gone: readonly { readonly scope: string; readonly key: string }[];
   /**

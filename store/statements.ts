@@ -136,7 +136,7 @@ export function logWhere(
     parts.push(`AND seq IN (
       SELECT k.seq FROM log_key AS k WHERE k.room = :room AND ${wrote("k.scope", "k.key")}
       UNION ALL
-      SELECT t.seq FROM room AS r JOIN log AS t ON t.room = r.uid AND t.seq > r.keyed
+      SELECT t.seq FROM room AS r JOIN log AS t ON t.room = r.uid AND t.seq > r.folded
         JOIN json_each(t.body, '$.writes') AS w
         WHERE r.uid = :room AND ${wrote("w.value->>'scope'", "w.value->>'key'")})`);
   }
@@ -144,10 +144,9 @@ export function logWhere(
 }
 
 const INSERT_ROOMS = `INSERT INTO room
-    (uid, id, created_at, head, hash, ts, label, meta, agents, base, forked_from, keyed,
-      folded)
+    (uid, id, created_at, head, hash, ts, label, meta, agents, base, forked_from, folded)
   SELECT j.value->>0, j.value->>1, j.value->>2, j.value->>5, '', j.value->>2, NULL, NULL, 0, j.value->>3,
-    j.value->>4, j.value->>5, j.value->>5
+    j.value->>4, j.value->>5
   FROM json_each(:rows) AS j WHERE true
   ON CONFLICT DO NOTHING`;
 const INSERT_LOG = textsOf(14, (values) =>
@@ -156,18 +155,11 @@ const INSERT_LOG = textsOf(14, (values) =>
   SELECT v.column1, v.column3, v.column4, v.column5, v.column6, v.column7, v.column8, v.column9,
     v.column10, v.column11, v.column12, v.column13, v.column14
   FROM (VALUES ${values}) AS v JOIN room AS r ON r.uid = v.column1 AND r.head = v.column2`);
-/**
- * Records of a room that may not be in the index by key yet. Each room has its own pages there: of a
- * group over many rooms they would be half of all that is written.
- */
-const KEYS_BEHIND_MAX = 64;
-/** A room with so many records in one group has them in the index at once. */
-const KEYS_AT_ONCE_MIN = 8;
+/** The index by key, brought up to where a group begins. */
 const KEY_LOG = `INSERT OR IGNORE INTO log_key (room, scope, key, seq)
   SELECT l.room, w.value->>'scope', w.value->>'key', l.seq
   FROM json_each(:rows) AS j JOIN room AS r ON r.uid = j.value->>0 AND r.head = j.value->>1
-      AND (j.value->>8 OR r.head - r.keyed >= ${KEYS_BEHIND_MAX})
-    JOIN log AS l ON l.room = r.uid AND l.seq > r.keyed AND l.seq <= r.head
+    JOIN log AS l ON l.room = r.uid AND l.seq > r.folded AND l.seq <= r.head
     JOIN json_each(l.body, '$.writes') AS w`;
 // Materialized, or every record of a key would parse the list of all its records anew.
 const INSERT_LOG_KEYS = `INSERT OR IGNORE INTO log_key (room, scope, key, seq)
@@ -189,9 +181,7 @@ const DELETE_ENTRIES = `DELETE FROM fold WHERE (room, scope, key) IN (
 const UPDATE_ROOMS = (more: string): string =>
   `UPDATE room SET head = j.value->>2, hash = j.value->>3, ts = j.value->>4,
     label = j.value->>5, meta = j.value->>6, agents = j.value->>7,
-    keyed = CASE WHEN j.value->>8 THEN j.value->>2
-      WHEN room.head - room.keyed >= ${KEYS_BEHIND_MAX} THEN room.head ELSE room.keyed END,
-    folded = CASE WHEN j.value->>9 THEN j.value->>2 ELSE room.folded END${more}
+    folded = CASE WHEN j.value->>8 THEN j.value->>2 ELSE room.folded END${more}
   FROM json_each(:rows) AS j WHERE room.uid = j.value->>0 AND room.head = j.value->>1
     AND room.deleted_at IS NULL`;
 
@@ -217,7 +207,7 @@ export function statementsOf(
   { isAway, isShared, errands }: GroupPlace,
 ): Statement[] {
   const log = new BoundRows(INSERT_LOG), entries = new BoundRows(UPSERT_ENTRIES);
-  const keys: Json[] = [], gone: Json[] = [];
+  const behind: Json[] = [], keys: Json[] = [], gone: Json[] = [];
   const rooms: Json[] = [], created: Json[] = [];
   for (const c of group) {
     if (c.created) {
@@ -225,8 +215,8 @@ export function statementsOf(
       created.push([c.uid, id, createdAt, textOrNull(base), textOrNull(forkedFrom), c.base]);
     }
     for (const row of c.rows) addLogRow(log, c, row);
-    const isKeyed = c.rows.length >= KEYS_AT_ONCE_MIN;
-    if (isKeyed) {
+    if (c.isFolded) {
+      if (c.isBehind) behind.push([c.uid, c.base]);
       for (const { scope, key, seqs } of seqsByKey(c.rows)) {
         keys.push([c.uid, c.base, scope, key, seqs]);
       }
@@ -236,12 +226,11 @@ export function statementsOf(
     }
     for (const g of c.gone) gone.push([c.uid, c.base, g.scope, g.key]);
     const { uid, base, head, hash, ts, label, meta, agents } = c;
-    const isIn = [Number(isKeyed), Number(c.isFolded)];
-    rooms.push([uid, base, head, hash, ts, label, textOrNull(meta), agents, ...isIn]);
+    rooms.push([uid, base, head, hash, ts, label, textOrNull(meta), agents, Number(c.isFolded)]);
   }
   return [
     ...pieces(INSERT_ROOMS, created),
-    { sql: KEY_LOG, args: { rows: JSON.stringify(rooms) } },
+    ...pieces(KEY_LOG, behind),
     ...log.finish(),
     ...pieces(INSERT_LOG_KEYS, keys),
     ...entries.finish(),

@@ -17,6 +17,11 @@ import {
 /** Records that the rows are behind at most. */
 const BEHIND_MAX = 64;
 
+const NOT_INDEXED = `SELECT l.seq FROM log AS l JOIN json_each(l.body, '$.writes') AS w
+  WHERE l.room = :room AND l.seq <= :folded AND NOT EXISTS (SELECT 1 FROM log_key AS k
+    WHERE k.room = l.room AND k.scope = w.value->>'scope' AND k.key = w.value->>'key'
+      AND k.seq = l.seq)`;
+
 /** The rows are what the log had come to at the record that they name, not far behind its end. */
 async function mustBeWhole({ service: { store } }: TestService, { id }: TestRoom): Promise<number> {
   const loaded = await store.loadRoom((await store.findRoom(id))!, 0);
@@ -28,6 +33,7 @@ async function mustBeWhole({ service: { store } }: TestService, { id }: TestRoom
   );
   const rows = hotFromRows({ ...loaded, unfolded: [] }, 0).room;
   assert.equal(firstDifference(rows, await roomAt(store, rows, folded)), undefined);
+  assert.deepEqual(await store.of(rows.uid).all(NOT_INDEXED, { room: rows.uid, folded }), []);
   return head - folded;
 }
 

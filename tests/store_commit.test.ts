@@ -44,6 +44,7 @@ function commitAfter(uid: string, base: number): RoomCommit {
     agents: 0,
     rows: [{ record, ts: 1 }],
     isFolded: true,
+    isBehind: false,
     entries: [],
     gone: [],
     side: [],
