@@ -124,7 +124,7 @@ export class HotRoom implements LiveRoom {
   /** `folded` is the record up to which the room's table is whole: its newest unless given. */
   constructor(readonly room: Room, now: Millis, folded = room.head) {
     this.durable = room.head;
-    this.unfolded = new Unfolded(folded);
+    this.unfolded = new Unfolded(room, folded);
     this.viewsReadAt = room.head;
     this.lastUsed = now;
   }

@@ -43,7 +43,7 @@ export function commitOf(hot: HotRoom, pending: readonly Pending[]): RoomCommit 
   for (const { applied } of pending) for (const cell of applied.touched) touched.add(cell);
   const last = pending.at(-1)!;
   const created = pending.find((p) => p.created)?.created;
-  const isFolded = hot.unfolded.isDue(last.record.seq, pending.length) ||
+  const isFolded = hot.unfolded.isDue(last.record.seq, pending.length, touched) ||
     pending.some(mustBeFolded);
   const entries: EntryRow[] = [];
   const gone: { scope: string; key: string }[] = [];

@@ -16,6 +16,8 @@ import {
 
 /** Records that the rows are behind at most. */
 const BEHIND_MAX = 64;
+/** Of 256 KiB of values, each as a parameter and as what is written. */
+const UNFOLDED_CHARS_MAX = 700_000;
 
 const NOT_INDEXED = `SELECT l.seq FROM log AS l JOIN json_each(l.body, '$.writes') AS w
   WHERE l.room = :room AND l.seq <= :folded AND NOT EXISTS (SELECT 1 FROM log_key AS k
@@ -27,6 +29,7 @@ async function mustBeWhole({ service: { store } }: TestService, { id }: TestRoom
   const loaded = await store.loadRoom((await store.findRoom(id))!, 0);
   const { head, folded } = loaded.row;
   assert.ok(head - folded < BEHIND_MAX, `${head - folded} behind`);
+  assert.ok(JSON.stringify(loaded.unfolded).length < UNFOLDED_CHARS_MAX);
   assert.deepEqual(
     loaded.unfolded.map(({ seq }) => seq),
     Array.from({ length: head - folded }, (_, i) => folded + i + 1),
@@ -57,6 +60,11 @@ const ACTIONS = [
     params: { k: { type: "string" } },
     writes: [{ key: "l-${params.k}", append: true, value: "${seq}" }],
   },
+  {
+    id: "big",
+    params: { k: { type: "string" }, v: { type: "string" } },
+    writes: [{ key: "b-${params.k}", value: "${params.v}" }],
+  },
   { id: "drop", params: { k: { type: "string" } }, writes: [{ key: "${params.k}", delete: true }] },
   {
     id: "tick",
@@ -68,6 +76,8 @@ const ACTIONS = [
     }],
   },
 ];
+
+const LARGE = "x".repeat(60_000);
 
 async function openRoom(on: TestService): Promise<TestRoom> {
   const room = await makeRoom(on, ["alice"]);
@@ -86,6 +96,7 @@ const deed = fc.oneof(
   { weight: 2, arbitrary: fc.record({ one, times: fc.integer({ min: 20, max: 70 }) }) },
   { weight: 2, arbitrary: fc.record({ together: fc.array(one, { minLength: 2, maxLength: 20 }) }) },
   { weight: 1, arbitrary: fc.record({ distinct: fc.constantFrom(5, 90) }) },
+  { weight: 1, arbitrary: fc.record({ large: fc.integer({ min: 1, max: 12 }) }) },
   { weight: 1, arbitrary: fc.constant({ joins: true }) },
   { weight: 1, arbitrary: fc.constant({ isNext: true }) },
 );
@@ -93,8 +104,8 @@ type Deed = typeof deed extends fc.Arbitrary<infer T> ? T : never;
 
 /** Does it. */
 async function carryOut(on: TestService, room: TestRoom, deed: Deed, count: number): Promise<void> {
-  const invoke = async ({ what, k }: { what: string; k: string }): Promise<void> => {
-    const { status, text } = await on.invoke(room.id, what, { k }, room.agents["alice"]);
+  const invoke = async ({ what, ...params }: { what: string; [name: string]: string }) => {
+    const { status, text } = await on.invoke(room.id, what, params, room.agents["alice"]);
     assert.equal(status, 200, text);
   };
   if ("together" in deed) await Promise.all(deed.together.map(invoke));
@@ -102,7 +113,9 @@ async function carryOut(on: TestService, room: TestRoom, deed: Deed, count: numb
     const keys = Array.from({ length: deed.distinct }, (_, i) => `k-${count}-${i}`);
     await Promise.all(keys.map((k) => invoke({ what: "set", k })));
   } else if ("times" in deed) { for (let i = 0; i < deed.times; i++) await invoke(deed.one); }
-  else if ("joins" in deed) {
+  else if ("large" in deed) {
+    for (let i = 0; i < deed.large; i++) await invoke({ what: "big", k: `${i}`, v: LARGE });
+  } else if ("joins" in deed) {
     const path = `/rooms/${room.id}/agents`;
     await on.call("POST", path, { token: room.admin, body: { id: `agent-${count}` } });
     assert.equal(await mustBeWhole(on, room), 0);
@@ -133,6 +146,7 @@ const isNext: Deed = { isNext: true };
 /** What chance would rarely bring: a room handed over with rows nearly as far behind as may be. */
 const HANDED_OVER: readonly (readonly Deed[])[] = [
   [single("a", 60), isNext, single("b", 60), isNext, single("c", 60)],
+  [{ large: 12 }, isNext, { large: 3 }, isNext, { large: 3 }],
   [
     ...Array.from({ length: 5 }, (): Deed => ({ distinct: 90 })),
     ...[single("a", 5), isNext, single("b", 70)],
