@@ -8,7 +8,7 @@ import { actionNotFound, decideDeleteAction, decideRegisterAction } from "./acti
 import { checkInvocationParams } from "./actions/params.ts";
 import { heartbeat, setStatus } from "./agents/presence.ts";
 import { act, type Acting, authorship, mustActAsSomebody } from "./auth.ts";
-import { canonical, sha256 } from "./canonical.ts";
+import { canonical, jsonBytes, sha256 } from "./canonical.ts";
 import { compile, toJson } from "./cel.ts";
 import type { Command, Decision, Moment } from "./engine/types.ts";
 import type { Engine } from "./engine.ts";
@@ -32,7 +32,7 @@ import {
 } from "./invoke/request.ts";
 import { cooldownWrite, planWrites, type Stage, templateVars } from "./invoke/writes.ts";
 import { decideJudge } from "./judge.ts";
-import { IDEMPOTENCY_KEY_LENGTH_MAX } from "./limits.ts";
+import { IDEMPOTENCY_KEY_LENGTH_MAX, VALUE_BYTES_MAX } from "./limits.ts";
 import { decideClaim, decideRelease, decideSend } from "./messages.ts";
 import { mustReach } from "./policy.ts";
 import { decideConfigure } from "./rooms.ts";
@@ -66,7 +66,30 @@ export async function invoke(engine: Engine, request: InvokeRequest): Promise<In
   if (body.dry_run) return await rehearse(engine, request, named, command);
   const idem = await idempotency(engine, request, body, named);
   const { reply, seq, replayed } = await engine.submit(request.room, command, idem);
-  return { status, body: reply, seq, replayed };
+  const context = replayed ? await contextNow(engine, request, body, named) : {};
+  return { status, body: { ...reply, ...context }, seq, replayed };
+}
+
+/** The context that an invocation asked for, when the invocation itself was done before. */
+async function contextNow(
+  engine: Engine,
+  request: InvokeRequest,
+  body: InvokeBody,
+  named: string | undefined,
+): Promise<JsonObject> {
+  const query = contextQuery(body, request);
+  if (!query) return {};
+  const { value: context } = await engine.read(request.room, (moment) => {
+    const acting = act(request.principal, moment, "action.invoke", named, request.elevate);
+    return request.context!(moment, acting, query);
+  });
+  return { context };
+}
+
+/** The parameters of the context that is wanted after an invocation, if one is. */
+function contextQuery(body: InvokeBody, request: InvokeRequest): JsonObject | undefined {
+  if (!body.context || !request.context) return undefined;
+  return body.context === true ? {} : body.context as JsonObject;
 }
 
 async function isOverridden(engine: Engine, request: InvokeRequest): Promise<boolean> {
@@ -121,14 +144,16 @@ function withContext(
   body: InvokeBody,
   request: InvokeRequest,
 ): Decision<JsonObject> {
-  if (!body.context || !request.context) return decision;
-  const query = body.context === true ? {} : body.context as JsonObject;
+  const query = contextQuery(body, request);
+  if (!query) return decision;
   return {
     ...decision,
     reply: (record) => ({
       ...decision.reply(record),
       context: request.context!({ ...moment, now: moment.now }, acting, query),
     }),
+    // As large as the room, and old when somebody asks again.
+    kept: ({ context: _context, ...outcome }) => outcome,
   };
 }
 
@@ -241,6 +266,20 @@ function helpReply(
   return { invoked: true, action: "help", agent: acting.agent, ...readHelp(moment, sight, key) };
 }
 
+/** What an action's `result` comes to after its writes; null, and why, where that is nothing to keep. */
+function resultOf(source: string, after: Sight, acting: Acting): { value: Json; error?: string } {
+  const program = compile(source, { field: "result", place: "action" });
+  try {
+    const value = toJson(plain(after.evaluate(program)));
+    if (jsonBytes(value) <= VALUE_BYTES_MAX) return { value };
+    return { value: null, error: `The result takes more than ${VALUE_BYTES_MAX} bytes.` };
+  } catch (error) {
+    const failure = failedExpression(error, "result", readsBeyond(program, after, acting));
+    if (!(failure instanceof SyncError)) throw failure;
+    return { value: null, error: failure.message };
+  }
+}
+
 /** The order of an invocation: find, enabled, cooldown, params, gates, writes. */
 function decideCustom(
   moment: Moment,
@@ -274,16 +313,10 @@ function decideCustom(
   let resultError: string | undefined;
   const result = (): Json | undefined => {
     if (definition.result === undefined) return undefined;
-    const program = compile(definition.result, { field: "result", place: "action" });
     const after = new Sight(hot, eyes, now, undefined, params);
-    try {
-      return toJson(plain(after.evaluate(program)));
-    } catch (error) {
-      const failure = failedExpression(error, "result", readsBeyond(program, after, acting));
-      if (!(failure instanceof SyncError)) throw failure;
-      resultError = failure.message;
-      return null;
-    }
+    const { value, error } = resultOf(definition.result, after, acting);
+    resultError = error;
+    return value;
   };
   return {
     draft: {

@@ -25,6 +25,7 @@ import {
   LOG_COLUMNS,
   logRecord,
   logWhere,
+  newsFrom,
   newsOf,
   roomRow,
   SELECT_ROOM,
@@ -32,6 +33,8 @@ import {
 import type { LogRecord, Millis, Presence } from "./types.ts";
 
 export type { Statement } from "./store/db.ts";
+
+const NEWS = newsFrom("FROM log AS l WHERE l.room = :room AND l.seq > :after");
 
 /** A page must really be written: a statement that changes nothing succeeds on a full disk. */
 const PROBE: Statement = {
@@ -258,13 +261,9 @@ export class Store {
   }
 
   /** A page of the records after `after`, with the keys of their requests: what others wrote. */
-  async readNews(room: string, after: number, limit: number): Promise<News> {
-    const rows = await this.#reads[this.shardOf(room)]!.ask({
-      sql: `SELECT ${LOG_COLUMNS}, ts, idem, digest FROM log WHERE room = :room AND seq > :after
-        ORDER BY seq LIMIT :limit`,
-      args: { room, after, limit },
-    });
-    return newsOf(rows);
+  async readNews(room: string, after: number): Promise<News> {
+    const args = { room, after };
+    return newsOf(await this.#reads[this.shardOf(room)]!.ask({ sql: NEWS, args }));
   }
 
   /** Writes agents' presence, many rooms of one shard at once. */

@@ -3,7 +3,6 @@
  * asks for it, and now and then while somebody waits in it. One small query tells of all rooms.
  */
 import { SyncError } from "../errors.ts";
-import { FOLLOW_RECORDS } from "../limits.ts";
 import type { Marks, Store } from "../store.ts";
 import type { PresenceNews, RoomNews, Watched } from "../store/pulse.ts";
 import type { News } from "../store/rows.ts";
@@ -164,18 +163,18 @@ export class Follower {
   private async readOn(hot: HotRoom): Promise<void> {
     const { uid } = hot.room;
     while (!hot.isDead && hot.mayBeBehind) {
-      const news = await this.store.readNews(uid, hot.durable, FOLLOW_RECORDS);
+      const news = await this.store.readNews(uid, hot.durable);
       // A record of our own is on its way: it loses, and the room follows after that.
       if (hot.pending.length > 0 || hot.isDead) return;
       const wasUnsure = hot.isUnsure;
-      hot.isUnsure = false;
+      hot.isUnsure &&= !news.isAll;
       if (wasUnsure && news.records.length === 0) continue;
       if (news.records[0]?.seq !== hot.room.head + 1) return this.events.onOutdated(hot);
       this.take(hot, news);
     }
   }
 
-  private take(hot: HotRoom, { records, idempotent }: News): void {
+  private take(hot: HotRoom, { records, idempotent }: Omit<News, "isAll">): void {
     for (const { key, digest, seq, ts } of idempotent) {
       hot.idempotent.set(key, { digest, seq, ts, ended: Promise.resolve() });
     }

@@ -70,7 +70,10 @@ export class Tails {
       // Ticks used up by this record end their things in the same group, before anybody looks.
       if (draft.kind !== "timer") this.settle(hot, now);
       const reply = decision.reply(record);
-      if (idem) pending.idem = { ...idem, reply: JSON.stringify(reply) };
+      if (idem) {
+        const kept = decision.kept ? decision.kept(reply) : reply;
+        pending.idem = { ...idem, reply: JSON.stringify(kept) };
+      }
       this.onKept(hot);
       return { record, reply };
     } catch (error) {

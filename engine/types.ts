@@ -50,6 +50,8 @@ export interface Decision<T> {
   readonly side?: readonly SideStatement[];
   /** Computed right after the writes, from the same room. */
   readonly reply: (record: LogRecord | undefined) => T;
+  /** What of the reply is kept with an Idempotency-Key; all of it unless this is given. */
+  kept?(reply: T): unknown;
 }
 
 /** A decision about a room at an instant. Throws `SyncError` to refuse. */

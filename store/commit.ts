@@ -4,9 +4,8 @@
  */
 import { SyncError } from "../errors.ts";
 import { type Db, isContentError, type Row, type Statement } from "./db.ts";
-import { FOLLOW_RECORDS } from "../limits.ts";
 import type { News, RoomCommit } from "./rows.ts";
-import { NEWS_COLUMNS, newsByRoom, statementsOf } from "./statements.ts";
+import { newsByRoom, newsFrom, statementsOf } from "./statements.ts";
 
 /** Raises the count of commits, for those who look for news. */
 export const COUNT_COMMIT: Statement = {
@@ -93,9 +92,9 @@ export class GroupWriter {
   }
 }
 
-const NEWS = `SELECT ${NEWS_COLUMNS}
-  FROM json_each(:rows) AS j JOIN log AS l ON l.room = j.value->>0 AND l.seq > j.value->>1
-  ORDER BY l.room, l.seq LIMIT ${FOLLOW_RECORDS}`;
+const NEWS = newsFrom(
+  "FROM json_each(:rows) AS j JOIN log AS l ON l.room = j.value->>0 AND l.seq > j.value->>1",
+);
 const WANTED = `SELECT r.uid FROM json_each(:rows) AS j
   JOIN room AS r ON r.uid = j.value->>0 AND r.head = j.value->>1
   WHERE r.wanted IS NOT NULL AND r.wanted <> :instance`;

@@ -3,10 +3,9 @@
  * query answers all requests that arrived before it began.
  */
 import type { Millis, Presence } from "../types.ts";
-import { FOLLOW_RECORDS } from "../limits.ts";
 import type { Db, Row, Statement } from "./db.ts";
 import type { News } from "./rows.ts";
-import { NEWS_COLUMNS, newsByRoom } from "./statements.ts";
+import { newsByRoom, newsFrom } from "./statements.ts";
 
 /** A room as others may have left it. */
 export interface RoomNews {
@@ -47,10 +46,9 @@ const LOOK = [
   "SELECT uid, head, deleted_at FROM room WHERE g > :since",
   "SELECT room, agent, data FROM presence WHERE g > :since",
 ];
-const NEWS = `SELECT ${NEWS_COLUMNS} FROM json_each(:rows) AS j
+const NEWS = newsFrom(`FROM json_each(:rows) AS j
   JOIN room AS r ON r.uid = j.value->>0 AND r.g > :since
-  JOIN log AS l ON l.room = r.uid AND l.seq > j.value->>1
-  ORDER BY l.room, l.seq LIMIT ${FOLLOW_RECORDS}`;
+  JOIN log AS l ON l.room = r.uid AND l.seq > j.value->>1`);
 
 /** The looks at one database. */
 export class Pulse {

@@ -2,7 +2,7 @@
  * A libSQL server over HTTP (Hrana 2), on streams that are kept. Behind each stream the server has a
  * connection, and opening one, with the schema to be read, takes it longer than most batches do.
  */
-import type { InStatement } from "@libsql/client";
+import type { InStatement, Row } from "@libsql/client";
 import type { BatchStep, HttpClient, HttpStream, RowsResult, Stmt } from "@libsql/hrana-client";
 import type { Connection, Rows } from "./file.ts";
 
@@ -25,6 +25,8 @@ const IDLE_MS_MAX = 5_000;
 const CAREFUL_MS = 10_000;
 /** Streams that are kept for whoever comes next. */
 const KEPT_MAX = 8;
+/** Rows of a page, where a server does not give all that is read in one answer (sqld: 10 MB). */
+const PAGE_ROWS = 1_000;
 const BEGIN = { write: "BEGIN IMMEDIATE", read: "BEGIN TRANSACTION READONLY" } as const;
 
 /** Opens a connection. Throws for a URL that is none of a libSQL server. */
@@ -53,12 +55,23 @@ class RemoteConnection implements Connection {
 
   constructor(private readonly hrana: Hrana, private readonly client: HttpClient) {}
 
-  batch(statements: readonly InStatement[], mode: "write" | "read"): Promise<Rows[]> {
-    return this.over((stream) => this.transact(stream, statements, mode));
+  async batch(statements: readonly InStatement[], mode: "write" | "read"): Promise<Rows[]> {
+    try {
+      return await this.over((stream) => this.transact(stream, statements, mode));
+    } catch (error) {
+      if (mode !== "read" || !isTooLarge(error)) throw error;
+      return await this.inPages(statements);
+    }
   }
 
-  execute(statement: InStatement): Promise<Rows> {
-    return this.over((stream) => stream.query(this.stmtOf(statement)));
+  async execute(statement: InStatement): Promise<Rows> {
+    try {
+      return await this.over((stream) => stream.query(this.stmtOf(statement)));
+    } catch (error) {
+      if (!isTooLarge(error)) throw error;
+      const [rows] = await this.inPages([statement]);
+      return rows!;
+    }
   }
 
   executeMultiple(sql: string): Promise<void> {
@@ -73,6 +86,37 @@ class RemoteConnection implements Connection {
     this.#isClosed = true;
     // The server ends them by itself; whoever closes would not wait for that.
     this.#kept.length = 0;
+  }
+
+  /** Reads page by page, all of one state of the database. */
+  private async inPages(statements: readonly InStatement[]): Promise<Rows[]> {
+    const stream = this.client.openStream();
+    try {
+      await stream.run(BEGIN.read);
+      const results: Rows[] = [];
+      for (const statement of statements) {
+        results.push({ rows: await this.pagesOf(stream, statement) });
+      }
+      return results;
+    } finally {
+      stream.close();
+    }
+  }
+
+  private async pagesOf(stream: HttpStream, statement: InStatement): Promise<Row[]> {
+    const { sql, args = [] } = typeof statement === "string" ? { sql: statement } : statement;
+    const rows: Row[] = [];
+    for (let size = PAGE_ROWS;;) {
+      const page = `SELECT * FROM (${sql}) LIMIT ${size} OFFSET ${rows.length}`;
+      try {
+        const found = await stream.query(this.stmtOf({ sql: page, args }));
+        for (const row of found.rows) rows.push(row);
+        if (found.rows.length < size) return rows;
+      } catch (error) {
+        if (!isTooLarge(error) || size === 1) throw error;
+        size = Math.ceil(size / 4);
+      }
+    }
   }
 
   /** Runs something on a stream that nobody else uses meanwhile. */
@@ -151,6 +195,11 @@ class RemoteConnection implements Connection {
 function heard<T>(promise: Promise<T>): Promise<T> {
   promise.catch((error: unknown) => error);
   return promise;
+}
+
+/** Is what was read more than the server gives in one answer? */
+function isTooLarge(error: unknown): boolean {
+  return (error as { code?: unknown }).code === "RESPONSE_TOO_LARGE";
 }
 
 /** Is it no answer of the server about a statement? */

@@ -95,6 +95,8 @@ export interface IdempotentRow {
 export interface News {
   readonly records: readonly LogRecord[];
   readonly idempotent: readonly IdempotentRow[];
+  /** Were there no more, or may others have been left out? */
+  readonly isAll: boolean;
 }
 
 /** Filters of the log. */

@@ -1,5 +1,5 @@
 /** The SQL of a group commit and of reading a log. */
-import { SQL_PARAM_BYTES_MAX } from "../limits.ts";
+import { FOLLOW_RECORDS, SQL_PARAM_BYTES_MAX } from "../limits.ts";
 import type { Json, LogRecord } from "../types.ts";
 import type { Db, Row, Statement } from "./db.ts";
 import { type Bound, BoundRows, textsOf } from "./bound-rows.ts";
@@ -68,21 +68,35 @@ export function idempotentRow(row: Row): IdempotentRow {
 export const LOG_COLUMNS = "seq, kind, agent, actor, action, body, nonce, hash";
 
 /** The columns of the log, as `l`, that tell what others wrote. */
-export const NEWS_COLUMNS = `l.room, ${
+const NEWS_COLUMNS = `l.room, ${
   LOG_COLUMNS.split(", ").map((column) => `l.${column}`).join(", ")
 }, l.ts, l.idem, l.digest`;
 
-/** What others wrote, by room, from rows of `NEWS_COLUMNS`. */
+/** Records of others that are told of together take about so many bytes: servers answer with no more than some. */
+const NEWS_BYTES_MAX = 1_048_576;
+
+/** Reads what others wrote: the first of the records, from the log as `l`, and at least one of them. */
+export function newsFrom(logs: string): string {
+  return `WITH news AS (
+      SELECT ${NEWS_COLUMNS}, length(CAST(l.body AS BLOB)) AS bytes ${logs}
+      ORDER BY l.room, l.seq LIMIT ${FOLLOW_RECORDS}),
+    summed AS (SELECT *, count(*) OVER () AS found,
+      sum(bytes) OVER (ORDER BY room, seq) - bytes AS before FROM news)
+    SELECT * FROM summed WHERE before < ${NEWS_BYTES_MAX} ORDER BY room, seq`;
+}
+
+/** What others wrote, by room, from rows of `newsFrom`. */
 export function newsByRoom(rows: readonly Row[]): [uid: string, news: News][] {
   const byRoom = Map.groupBy(rows, (row) => String(row["room"]));
   return [...byRoom].map(([uid, of]) => [uid, newsOf(of)]);
 }
 
-/** What others wrote, from rows with all of `LOG_COLUMNS`, `ts`, `idem` and `digest`. */
+/** What others wrote, from rows of one room. */
 export function newsOf(rows: readonly Row[]): News {
   return {
     records: rows.map(logRecord),
     idempotent: rows.filter((row) => row["idem"] !== null).map(idempotentRow),
+    isAll: rows.length < FOLLOW_RECORDS && rows.length === Number(rows[0]?.["found"] ?? 0),
   };
 }
 

@@ -136,3 +136,68 @@ Deno.test("A database server that is lost and comes back: 503 meanwhile, nothing
     await on.close();
   });
 });
+
+Deno.test("A room of more than a server answers at once: followed, loaded, replayed, exported", async () => {
+  const bytes = 240_000, values = 60;
+  await withServer(async ({ url }) => {
+    const services = await instances(url, 2);
+    const [one, two] = services as [TestService, TestService];
+    const room = await countingRoom(one);
+    const alice = room.agents["alice"];
+    const params = { k: { type: "string" }, v: { type: "string" } };
+    const put = { id: "put", params, writes: [{ key: "${params.k}", value: "${params.v}" }] };
+    await one.invoke(room.id, "_register_action", put, room.admin);
+    assert.equal((await two.invoke(room.id, "inc", {}, alice)).status, 200);
+    for (let i = 0; i < values; i += 10) {
+      await Promise.all(Array.from({ length: 10 }, async (_, j) => {
+        const given = { k: `k${i + j}`, v: String.fromCharCode(97 + j).repeat(bytes) };
+        const { status, text } = await until200(() => one.invoke(room.id, "put", given, alice));
+        assert.equal(status, 200, text.slice(0, 300));
+      }));
+    }
+    const isWhole = async (on: TestService): Promise<void> => {
+      const { status, text } = await on.invoke(room.id, "inc", {}, alice);
+      assert.equal(status, 200, text.slice(0, 300));
+      const path = `/rooms/${room.id}/context?only=state._shared&expand=_shared.k59`;
+      const { body } = await on.call("GET", path, { token: alice });
+      assert.equal(body.state._shared.k59.value, "j".repeat(bytes));
+      await mustVerify(on, room);
+    };
+    await isWhole(two);
+    const { store } = one.service, { uid, head } = (await store.findRoom(room.id))!;
+    const seqs: number[] = [];
+    for (let pages = 1;; pages++) {
+      const { records, isAll } = await store.readNews(uid, seqs.at(-1) ?? 0);
+      seqs.push(...records.map(({ seq }) => seq));
+      assert.equal(isAll, seqs.length === head);
+      if (isAll) break;
+      assert.ok(records.length > 0 && pages < values);
+    }
+    assert.deepEqual(seqs, Array.from({ length: head }, (_, i) => i + 1));
+    for (const on of services) await on.close();
+    const [later] = await instances(url, 1) as [TestService];
+    await isWhole(later);
+    const log = await later.call("GET", `/rooms/${room.id}/log?format=jsonl`, {
+      token: room.admin,
+    });
+    assert.ok(log.text.length > 2 * values * bytes);
+    const at = values + 4;
+    const then = await later.call("GET", `/rooms/${room.id}/replay/${at}?only=agents`, {
+      token: room.admin,
+    });
+    assert.equal(then.status, 200, then.text.slice(0, 300));
+    // What is kept of a reply does not grow with the room.
+    const again = () =>
+      later.call("POST", `/rooms/${room.id}/actions/inc/invoke`, {
+        token: alice,
+        headers: { "Idempotency-Key": "k" },
+        body: { context: { elision: "none" } },
+      });
+    const [first, second] = [await again(), await again()];
+    assert.equal(first.status, 200, first.text.slice(0, 300));
+    assert.equal(second.headers.get("Idempotent-Replayed"), "true");
+    assert.equal(second.body.seq, first.body.seq);
+    for (const { text } of [first, second]) assert.ok(text.length > values * bytes);
+    await later.close();
+  });
+});

@@ -198,6 +198,14 @@ holds(
       assert.equal((await invoke("grow", { v: text(limits.VALUE_BYTES_MAX - 4) })).status, 200);
       refused(await invoke("grow", { v: 1 }), 413, "too_large");
     });
+    await t.step("a result", async () => {
+      await invoke("_register_action", { id: "twice", writes: [], result: "params.v + params.v" });
+      for (const [v, isKept] of [[text(9), true], [fits, false]] as const) {
+        const { status, body } = await invoke("twice", { v });
+        assert.equal(status, 200);
+        assert.deepEqual([body.result !== null, body.result_error === undefined], [isKept, isKept]);
+      }
+    });
     await t.step("a message", async () => {
       assert.equal((await invoke("_send_message", { body: fits })).status, 201);
       refused(await invoke("_send_message", { body: past }), 413, "too_large");
