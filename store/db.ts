@@ -10,7 +10,7 @@ import { counters } from "../meters.ts";
 import { tracedCall } from "../tracing.ts";
 import { type Connection, openFile } from "./file.ts";
 import { openRemote } from "./remote.ts";
-import { troubleOf, TROUBLES } from "./troubles.ts";
+import { isTurnedAway, troubleOf, TROUBLES } from "./troubles.ts";
 
 /** A statement with named or positional parameters. */
 export interface Statement {
@@ -191,7 +191,7 @@ function isBusy(error: unknown): boolean {
   // A connection that another call has renewed meanwhile is "closed": nothing was written by it.
   const code = codeOf(error);
   return code.startsWith("SQLITE_BUSY") || code === "TRANSACTION_ACTIVE" ||
-    code === "CLIENT_CLOSED";
+    code === "CLIENT_CLOSED" || isTurnedAway(error);
 }
 
 /** Was the batch refused for its content (so that a part of it may succeed alone)? */

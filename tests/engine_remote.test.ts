@@ -201,3 +201,22 @@ Deno.test("A room of more than a server answers at once: followed, loaded, repla
     await later.close();
   });
 });
+
+Deno.test("More rooms than a server takes connections, all asked for at once after a restart", async () => {
+  await withServer(async ({ url }) => {
+    const [before] = await instances(url, 1) as [TestService];
+    const rooms: TestRoom[] = [];
+    for (let i = 0; i < 300; i++) rooms.push(await makeRoom(before, ["alice"]));
+    await before.close();
+    const services = await instances(url, 2);
+    const replies = await Promise.all(
+      rooms.flatMap(({ id, agents }) =>
+        services.map((on) =>
+          on.call("GET", `/rooms/${id}/context?only=agents`, { token: agents["alice"] })
+        )
+      ),
+    );
+    assert.deepEqual([...new Set(replies.map(({ status }) => status))], [200]);
+    for (const on of services) await on.close();
+  });
+});

@@ -1,6 +1,7 @@
 /** A libSQL server over kept streams: batches are whole, and a stream that is gone costs nothing. */
 import assert from "node:assert/strict";
 import { type LibsqlServer, openLibsqlServer } from "../proof/libsql-server.ts";
+import { Db } from "../store/db.ts";
 import type { Connection } from "../store/file.ts";
 import { openRemote } from "../store/remote.ts";
 
@@ -194,4 +195,33 @@ Deno.test("What is read is bytes, text, numbers and null, as it was written; an 
     await server.dispose();
   }
   await assert.rejects(openRemote({ url: "ftp://localhost", fetch }), /ftp/);
+});
+
+Deno.test("A server that has too much to do is asked again, and nothing is done twice", async () => {
+  const server = await openLibsqlServer();
+  let count = 0;
+  const crowded = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, (request) => {
+    const { pathname } = new URL(request.url);
+    if (count++ % 3 !== 2) return new Response("Too many concurrent requests", { status: 429 });
+    return fetch(
+      new Request(new URL(pathname, server.url), {
+        method: request.method,
+        headers: request.headers,
+        body: request.body,
+      }),
+    );
+  });
+  try {
+    const db = await Db.open({ url: `http://127.0.0.1:${crowded.addr.port}` });
+    await db.batch([{ sql: "CREATE TABLE t (k TEXT PRIMARY KEY, v INTEGER) STRICT", args: {} }]);
+    await Promise.all(
+      Array.from({ length: 60 }, (_, i) => db.batch([insert(`k${i}`, i)])),
+    );
+    assert.equal((await db.first("SELECT count(*) AS n FROM t"))?.["n"], 60);
+    assert.ok(db.troubles.of("busy").value >= 100);
+    db.close();
+  } finally {
+    await crowded.shutdown();
+    await server.dispose();
+  }
 });
