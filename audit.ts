@@ -41,9 +41,8 @@ export async function readLogPage(
   const { room } = hot;
   const limit = filter.limit ?? AUDIT_RECORDS;
   mustReadScope(room, acting, filter.scope);
-  const records = await store.readLog(room.uid, { ...filter, limit: limit + 1, upTo });
+  const { records: page, isMore } = await store.readPage(room.uid, { ...filter, limit, upTo });
   const total = await store.countLog(room.uid, { ...countable(filter), upTo });
-  const page = records.slice(0, limit);
   const last = page.at(-1);
   return {
     records: page.map((record) => showRecord(room, acting, record, proof)),
@@ -51,7 +50,7 @@ export async function readLogPage(
     ...(room.base === null ? {} : { base: showBase(baseOf(room)) }),
     total,
     returned: page.length,
-    ...(records.length > limit && last ? { next_after: last.seq } : {}),
+    ...(isMore && last ? { next_after: last.seq } : {}),
   };
 }
 
@@ -81,14 +80,13 @@ export async function readHistory(
     ...(key === undefined ? {} : { key }),
     ...(prefix === undefined ? {} : { prefix }),
   };
-  const records = await store.readLog(room.uid, {
+  const { records: page, isMore } = await store.readPage(room.uid, {
     ...filter,
     ...(after === undefined ? {} : { after }),
-    limit: limit + 1,
+    limit,
     upTo,
   });
   const total = await store.countLog(room.uid, { ...filter, upTo });
-  const page = records.slice(0, limit);
   const fits = (write: Write): boolean =>
     write.scope === scope &&
     (key === undefined ? write.key.startsWith(prefix ?? "") : write.key === key);
@@ -112,11 +110,11 @@ export async function readHistory(
     entries,
     total,
     returned: page.length,
-    ...(records.length > limit && last ? { next_after: last.seq } : {}),
+    ...(isMore && last ? { next_after: last.seq } : {}),
   };
 }
 
-/** What `include=_audit` adds: the newest records, by seq. */
+/** What `include=_audit` adds: the newest records, as many as fit, by seq. */
 export async function auditScope(
   store: Store,
   hot: HotRoom,
@@ -150,13 +148,11 @@ export async function invocationMessages(
     ...(from === undefined ? {} : { agent: from }),
   };
   const isForward = after !== undefined;
-  const records = await store.readLog(hot.room.uid, {
+  const { records: page, isMore } = await store.readPage(hot.room.uid, {
     ...filter,
     ...(isForward ? { after } : { newestFirst: true }),
-    limit: limit + 1,
+    limit,
   });
-  const isMore = records.length > limit;
-  const page = records.slice(0, limit);
   if (!isForward) page.reverse();
   const recent = page.map((record) => invocationMessage(hot.room, acting, record));
   const last = page.at(-1);

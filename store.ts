@@ -3,6 +3,7 @@
  * room. Rooms are spread over shards by their name. Every statement lives here or in `store/`.
  */
 import { SyncError } from "./errors.ts";
+import { FOLLOW_RECORDS } from "./limits.ts";
 import {
   COUNT_COMMIT,
   dropErrands,
@@ -20,6 +21,7 @@ import { Reads } from "./store/reads.ts";
 import type { EntryRow, LoadedRoom, LogFilter, News, RoomCommit, RoomRow } from "./store/rows.ts";
 import { openShards, shardOf, stampShard, type StoreOptions } from "./store/shards.ts";
 import {
+  foundIn,
   idempotentRow,
   listRoomsIn,
   LOG_COLUMNS,
@@ -27,6 +29,7 @@ import {
   logWhere,
   newsFrom,
   newsOf,
+  pageFrom,
   roomRow,
   SELECT_ROOM,
 } from "./store/statements.ts";
@@ -224,15 +227,28 @@ export class Store {
     };
   }
 
-  /** Records of a room, ascending unless `newestFirst`. */
-  async readLog(room: string, filter: LogFilter): Promise<LogRecord[]> {
+  /**
+   * Records of a room, ascending unless `newestFirst`: as many as are wanted, or as fit together, at
+   * least one; and whether there are more.
+   */
+  async readPage(
+    room: string,
+    filter: LogFilter,
+  ): Promise<{ records: LogRecord[]; isMore: boolean }> {
     const { where, args } = logWhere(filter);
-    const order = filter.newestFirst ? "DESC" : "ASC";
-    const rows = await this.of(room).all(
-      `SELECT ${LOG_COLUMNS} FROM log WHERE room = :room ${where} ORDER BY seq ${order} LIMIT :limit`,
-      { room, ...args, limit: filter.limit ?? -1 },
-    );
-    return rows.map(logRecord);
+    const { limit = Infinity, newestFirst } = filter;
+    const rows = await this.of(room).all(pageFrom(where, newestFirst), {
+      room,
+      ...args,
+      limit: limit === Infinity ? -1 : limit + 1,
+    });
+    const records = rows.slice(0, limit).map(logRecord);
+    return { records, isMore: foundIn(rows) > records.length };
+  }
+
+  /** The records of such a page. */
+  async readLog(room: string, filter: LogFilter): Promise<LogRecord[]> {
+    return (await this.readPage(room, filter)).records;
   }
 
   /** How many records a filter meets. */
@@ -262,7 +278,7 @@ export class Store {
 
   /** A page of the records after `after`, with the keys of their requests: what others wrote. */
   async readNews(room: string, after: number): Promise<News> {
-    const args = { room, after };
+    const args = { room, after, limit: FOLLOW_RECORDS };
     return newsOf(await this.#reads[this.shardOf(room)]!.ask({ sql: NEWS, args }));
   }
 

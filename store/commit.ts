@@ -5,6 +5,7 @@
 import { SyncError } from "../errors.ts";
 import { type Db, isContentError, type Row, type Statement } from "./db.ts";
 import type { News, RoomCommit } from "./rows.ts";
+import { FOLLOW_RECORDS } from "../limits.ts";
 import { newsByRoom, newsFrom, statementsOf } from "./statements.ts";
 
 /** Raises the count of commits, for those who look for news. */
@@ -105,7 +106,7 @@ const WANT = `UPDATE room SET wanted = :instance FROM json_each(:rows) AS j
 function raceFor(group: readonly RoomCommit[], instance: string): Statement[] {
   const rows = JSON.stringify(group.map(({ uid, base }) => [uid, base]));
   return [
-    { sql: NEWS, args: { rows } },
+    { sql: NEWS, args: { rows, limit: FOLLOW_RECORDS } },
     { sql: WANTED, args: { rows, instance } },
     { sql: WANT, args: { rows, instance } },
   ];

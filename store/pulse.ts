@@ -3,6 +3,7 @@
  * query answers all requests that arrived before it began.
  */
 import type { Millis, Presence } from "../types.ts";
+import { FOLLOW_RECORDS } from "../limits.ts";
 import type { Db, Row, Statement } from "./db.ts";
 import type { News } from "./rows.ts";
 import { newsByRoom, newsFrom } from "./statements.ts";
@@ -114,7 +115,10 @@ export class Pulse {
     const look = LOOK.map((sql, i) => ({ sql, args: i === 0 ? {} : { since } }));
     const watched = [...this.#told].flatMap((events) => events.watched());
     if (watched.length === 0) return look;
-    return [...look, { sql: NEWS, args: { since, rows: JSON.stringify(watched) } }];
+    return [...look, {
+      sql: NEWS,
+      args: { since, rows: JSON.stringify(watched), limit: FOLLOW_RECORDS },
+    }];
   }
 }
 

@@ -1,5 +1,5 @@
 /** The SQL of a group commit and of reading a log. */
-import { FOLLOW_RECORDS, SQL_PARAM_BYTES_MAX } from "../limits.ts";
+import { FOLLOW_RECORDS, LOG_BYTES_MAX, SQL_PARAM_BYTES_MAX } from "../limits.ts";
 import type { Json, LogRecord } from "../types.ts";
 import type { Db, Row, Statement } from "./db.ts";
 import { type Bound, BoundRows, textsOf } from "./bound-rows.ts";
@@ -67,22 +67,29 @@ export function idempotentRow(row: Row): IdempotentRow {
 /** Columns of the log that make a record. */
 export const LOG_COLUMNS = "seq, kind, agent, actor, action, body, nonce, hash";
 
-/** The columns of the log, as `l`, that tell what others wrote. */
-const NEWS_COLUMNS = `l.room, ${
-  LOG_COLUMNS.split(", ").map((column) => `l.${column}`).join(", ")
-}, l.ts, l.idem, l.digest`;
+const RECORD = LOG_COLUMNS.split(", ").map((column) => `l.${column}`).join(", ");
 
-/** Records of others that are told of together take about so many bytes: servers answer with no more than some. */
-const NEWS_BYTES_MAX = 1_048_576;
+/** The records that `sizes` lists, by room and seq: the first of them, and no more than fit. */
+function fitting(columns: string, sizes: string, order: "ASC" | "DESC"): string {
+  return `WITH sizes AS (${sizes} ORDER BY room ${order}, seq ${order} LIMIT :limit),
+    summed AS (SELECT room, seq, count(*) OVER () AS found,
+      sum(bytes) OVER (ORDER BY room ${order}, seq ${order}) - bytes AS before FROM sizes)
+    SELECT ${columns}, s.found FROM summed AS s CROSS JOIN log AS l
+    WHERE l.room = s.room AND l.seq = s.seq AND s.before < ${LOG_BYTES_MAX}
+    ORDER BY l.room ${order}, l.seq ${order}`;
+}
 
-/** Reads what others wrote: the first of the records, from the log as `l`, and at least one of them. */
+/** Reads a page of a room's log: at most `:limit` records, and of what fits at least one. */
+export function pageFrom(where: string, isNewestFirst = false): string {
+  const sizes =
+    `SELECT room, seq, octet_length(body) AS bytes FROM log WHERE room = :room ${where}`;
+  return fitting(RECORD, sizes, isNewestFirst ? "DESC" : "ASC");
+}
+
+/** Reads what others wrote: the first of their records, from the log as `l`. */
 export function newsFrom(logs: string): string {
-  return `WITH news AS (
-      SELECT ${NEWS_COLUMNS}, length(CAST(l.body AS BLOB)) AS bytes ${logs}
-      ORDER BY l.room, l.seq LIMIT ${FOLLOW_RECORDS}),
-    summed AS (SELECT *, count(*) OVER () AS found,
-      sum(bytes) OVER (ORDER BY room, seq) - bytes AS before FROM news)
-    SELECT * FROM summed WHERE before < ${NEWS_BYTES_MAX} ORDER BY room, seq`;
+  const sizes = `SELECT l.room AS room, l.seq AS seq, octet_length(l.body) AS bytes ${logs}`;
+  return fitting(`l.room, ${RECORD}, l.ts, l.idem, l.digest`, sizes, "ASC");
 }
 
 /** What others wrote, by room, from rows of `newsFrom`. */
@@ -96,8 +103,13 @@ export function newsOf(rows: readonly Row[]): News {
   return {
     records: rows.map(logRecord),
     idempotent: rows.filter((row) => row["idem"] !== null).map(idempotentRow),
-    isAll: rows.length < FOLLOW_RECORDS && rows.length === Number(rows[0]?.["found"] ?? 0),
+    isAll: rows.length < FOLLOW_RECORDS && rows.length === foundIn(rows),
   };
+}
+
+/** How many there were, of rows of which only those are given that fit. */
+export function foundIn(rows: readonly Row[]): number {
+  return Number(rows[0]?.["found"] ?? 0);
 }
 
 /** What of a record has no column of its own, as JSON. */

@@ -680,6 +680,35 @@ holds(
 );
 
 holds(
+  ["LOG_BYTES_MAX"],
+  "bytes of the records of a reply",
+  within(async ({ invoke, get }) => {
+    const writes = ["a", "b", "c"].map((key) => ({ key, value: "${params.v}" }));
+    await invoke("_register_action", { id: "three", writes });
+    const records = 20;
+    for (let i = 0; i < records; i++) {
+      assert.equal((await invoke("three", { v: text(limits.VALUE_BYTES_MAX - 2) })).status, 200);
+    }
+    const { body: { head } } = await get("");
+    for (const path of ["/log?", "/log?scope=_shared&", "/history/_shared/b?"]) {
+      const seqs: number[] = [];
+      for (let after: number | undefined = 0; after !== undefined;) {
+        const page = await get(`${path}limit=${limits.LOG_LIMIT_MAX}&after=${after}`);
+        const found: { seq: number }[] = page.body.records ?? page.body.entries;
+        assert.ok(page.text.length < limits.LOG_BYTES_MAX + 4 * limits.VALUE_BYTES_MAX);
+        assert.ok(found.length > 0 && page.body.returned === found.length);
+        seqs.push(...found.map(({ seq }) => seq));
+        after = page.body.next_after;
+      }
+      const first = path === "/log?" ? 1 : head - records + 1;
+      assert.deepEqual(seqs, Array.from({ length: head - first + 1 }, (_, i) => first + i));
+    }
+    const audit = Object.keys((await get("/context?only=state&include=_audit")).body.state._audit);
+    assert.ok(audit.length > 0 && audit.length < records && audit.at(-1) === `${head}`);
+  }),
+);
+
+holds(
   ["ROOMS_LIMIT_DEFAULT", "ROOMS_LIMIT_MAX"],
   "rooms of a reply",
   within(async ({ on, room }) => {
