@@ -2,6 +2,7 @@
 import type { Acting } from "./auth.ts";
 import { canonical } from "./canonical.ts";
 import { invalid } from "./errors.ts";
+import { LOG_BYTES_MAX } from "./limits.ts";
 import { foldOn, roomAt } from "./replay.ts";
 import { canReadScope } from "./policy.ts";
 import type { Room } from "./room.ts";
@@ -104,7 +105,7 @@ export async function diff(
     canReadScope(live, acting.agent, acting.seesAll, scope);
   const all = differences(old, room, mayRead);
   const rest = all.filter(({ scope, key }) => isAfter(scope, key, query.after));
-  const page = rest.slice(0, limit);
+  const page = fitting(rest, limit);
   const last = page.at(-1);
   const shown = await showDifferences(page, (scope, key) => removerOf(store, live, scope, key, to));
   return {
@@ -115,6 +116,17 @@ export async function diff(
     returned: page.length,
     ...(last && rest.length > page.length ? { next_after: `${last.scope}.${last.key}` } : {}),
   };
+}
+
+/** The first differences, at least one: as many as are wanted, or as fit in one reply. */
+function fitting(differences: readonly Difference[], limit: number): Difference[] {
+  let bytes = 0;
+  const end = differences.findIndex(({ before, after }, i) => {
+    if (i === limit || bytes >= LOG_BYTES_MAX) return true;
+    bytes += (before?.bytes ?? 0) + (after?.bytes ?? 0);
+    return false;
+  });
+  return end < 0 ? [...differences] : differences.slice(0, end);
 }
 
 function isAfter(scope: string, key: string, after: string | undefined): boolean {

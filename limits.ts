@@ -91,7 +91,7 @@ export const LOG_LIMIT_DEFAULT = 100;
 export const LOG_LIMIT_MAX = 1_000;
 /** Records that `include=_audit` adds. */
 export const AUDIT_RECORDS = 100;
-/** Bytes of records that are read together, about: a page of a log ends there, too. */
+/** Bytes of records that are read together, about: a page of a log or of differences ends there, too. */
 export const LOG_BYTES_MAX = 4_194_304;
 /** Rooms of one reply unless asked otherwise. */
 export const ROOMS_LIMIT_DEFAULT = 100;

@@ -703,8 +703,27 @@ holds(
       const first = path === "/log?" ? 1 : head - records + 1;
       assert.deepEqual(seqs, Array.from({ length: head - first + 1 }, (_, i) => first + i));
     }
+    const keys: string[] = [];
+    await invoke("_register_action", {
+      id: "many",
+      params: { n: { type: "number" }, v: { type: "string" } },
+      writes: [{ key: "${params.n}", value: "${params.v}" }],
+    });
+    const from = (await get("")).body.head;
+    for (let n = 10; n < 30; n++) {
+      await invoke("many", { n, v: text(limits.VALUE_BYTES_MAX - 2) });
+    }
+    for (let after = ""; after !== undefined;) {
+      const { body } = await get(`/diff?from=${from}${after && `&after=${after}`}`);
+      keys.push(...body.added.map(({ key }: { key: string }) => key));
+      assert.equal(body.total, 20);
+      assert.ok(body.returned < 20);
+      after = body.next_after;
+    }
+    assert.deepEqual(keys, Array.from({ length: 20 }, (_, i) => `${i + 10}`));
     const audit = Object.keys((await get("/context?only=state&include=_audit")).body.state._audit);
-    assert.ok(audit.length > 0 && audit.length < records && audit.at(-1) === `${head}`);
+    assert.ok(audit.length > 0 && audit.length < records + 20);
+    assert.equal(audit.at(-1), `${(await get("")).body.head}`);
   }),
 );
 
