@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { canonical } from "../canonical.ts";
 import { SyncError } from "../errors.ts";
 import { EXPORT_FORMAT, EXPORT_VERSION, signedText } from "../export.ts";
-import { JSON_DEPTH_MAX } from "../limits.ts";
+import { JSON_DEPTH_MAX, LOG_BYTES_MAX } from "../limits.ts";
 import { hashOf, hashOfShown } from "../record.ts";
 import { Room } from "../room.ts";
 import { isBaseSigned } from "../retention.ts";
@@ -74,6 +74,8 @@ class Check {
   readonly #digest = createHash("sha256");
   readonly #placed: Placed[] = [];
   readonly #pending: LogRecord[] = [];
+  /** Characters of the lines since records were last handed on. */
+  #chars = 0;
   #header: JsonObject | undefined;
   #head: JsonObject | undefined;
   #base: Base | undefined;
@@ -86,6 +88,7 @@ class Check {
 
   async take(line: string): Promise<void> {
     const json = this.parse(line);
+    this.#chars += line.length;
     if (this.#head) throw this.fault("there is more after the signed head");
     if (!this.#header) {
       this.takeHeader(json);
@@ -219,7 +222,9 @@ class Check {
     if (wrong !== undefined) throw this.fault(wrong, record.seq);
     this.#fold.trimRemovals();
     this.#pending.push(record);
-    if (this.#pending.length >= STEP) await this.events.onRecords?.(this.#pending.splice(0));
+    if (this.#pending.length < STEP && this.#chars < LOG_BYTES_MAX) return;
+    this.#chars = 0;
+    await this.events.onRecords?.(this.#pending.splice(0));
   }
 
   /** Folds the record; what it leaves in the service's own scopes must be what the service reads. */

@@ -2,6 +2,7 @@
  * Snapshots of rooms, samples of views and the purge of a log's beginning: all of it beside the
  * log. A `base` snapshot is where a log begins, a `cache` one only saves folding.
  */
+import { BoundRows, textsOf } from "./bound-rows.ts";
 import { bodyOf } from "./statements.ts";
 import type { Store } from "../store.ts";
 import type { Row } from "./db.ts";
@@ -139,35 +140,28 @@ export async function sweepPrepared(store: Store, before: Millis): Promise<void>
   for (const row of rows) await dropPrepared(store, String(row["room"]));
 }
 
+const INSERT_RECORDS = textsOf(
+  10,
+  (values) =>
+    `INSERT INTO log (room, seq, ts, kind, agent, actor, action, body, nonce, hash)
+    VALUES ${values}`,
+);
+
 /** Inserts records of a room that nobody can reach yet. */
 export async function insertRecords(
   store: Store,
   room: string,
   records: readonly LogRecord[],
 ): Promise<void> {
-  const log: Json[] = [], keys: Json[] = [];
+  const log = new BoundRows(INSERT_RECORDS), keys: Json[] = [];
   for (const record of records) {
     const { seq, ts, kind, agent, actor, action, nonce, hash } = record;
-    log.push([
-      seq,
-      Date.parse(ts),
-      kind,
-      agent,
-      actor,
-      action ?? null,
-      bodyOf(record),
-      nonce,
-      hash,
-    ]);
+    const body = bodyOf(record), at = Date.parse(ts);
+    log.add([room, seq, at, kind, agent, actor, action ?? null, body, nonce, hash], body.length);
     for (const { scope, key } of record.writes ?? []) keys.push([scope, key, seq]);
   }
   await store.of(room).batch([
-    {
-      sql: `INSERT INTO log (room, seq, ts, kind, agent, actor, action, body, nonce, hash)
-        SELECT :room, j.value->>0, j.value->>1, j.value->>2, j.value->>3, j.value->>4, j.value->>5,
-          j.value->>6, j.value->>7, j.value->>8 FROM json_each(:rows) AS j`,
-      args: { room, rows: JSON.stringify(log) },
-    },
+    ...log.finish(),
     {
       sql: `INSERT OR IGNORE INTO log_key (room, scope, key, seq)
         SELECT :room, j.value->>0, j.value->>1, j.value->>2 FROM json_each(:rows) AS j`,

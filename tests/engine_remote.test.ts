@@ -137,7 +137,7 @@ Deno.test("A database server that is lost and comes back: 503 meanwhile, nothing
   });
 });
 
-Deno.test("A room of more than a server answers at once: followed, loaded, replayed, exported", async () => {
+Deno.test("A room of more than a server answers at once: followed, loaded, replayed, exported, copied", async () => {
   const bytes = 240_000, values = 60;
   await withServer(async ({ url }) => {
     const services = await instances(url, 2);
@@ -181,6 +181,16 @@ Deno.test("A room of more than a server answers at once: followed, loaded, repla
       token: room.admin,
     });
     assert.ok(log.text.length > 2 * values * bytes);
+    for (
+      const [path, body] of [["import?id=copy", log.text], [`${room.id}/fork`, { id: "fork" }]]
+    ) {
+      const made = await later.call("POST", `/rooms/${path as string}`, {
+        token: room.admin,
+        body,
+      });
+      assert.equal(made.status, 201, made.text.slice(0, 300));
+      await mustVerify(later, { id: made.body.id, admin: made.body.token });
+    }
     const at = values + 4;
     const then = await later.call("GET", `/rooms/${room.id}/replay/${at}?only=agents`, {
       token: room.admin,
