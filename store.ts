@@ -30,6 +30,7 @@ import {
   newsFrom,
   newsOf,
   pageFrom,
+  pieces,
   roomRow,
   SELECT_ROOM,
 } from "./store/statements.ts";
@@ -38,6 +39,11 @@ import type { LogRecord, Millis, Presence } from "./types.ts";
 export type { Statement } from "./store/db.ts";
 
 const NEWS = newsFrom("FROM log AS l WHERE l.room = :room AND l.seq > :after");
+
+const SAVE_PRESENCE = `INSERT INTO presence (room, agent, data, g)
+  SELECT j.value->>0, j.value->>1, j.value->>2, (SELECT v FROM meta WHERE k = 'g')
+  FROM json_each(:rows) AS j WHERE true
+  ON CONFLICT (room, agent) DO UPDATE SET data = excluded.data, g = excluded.g`;
 
 /** A page must really be written: a statement that changes nothing succeeds on a full disk. */
 const PROBE: Statement = {
@@ -289,13 +295,8 @@ export class Store {
     if (!rows[0]) return;
     const db = this.of(rows[0].room);
     const count = db.isShared ? [COUNT_COMMIT] : [];
-    await db.batch([...count, {
-      sql: `INSERT INTO presence (room, agent, data, g)
-        SELECT j.value->>0, j.value->>1, j.value->>2, (SELECT v FROM meta WHERE k = 'g')
-        FROM json_each(:rows) AS j WHERE true
-        ON CONFLICT (room, agent) DO UPDATE SET data = excluded.data, g = excluded.g`,
-      args: { rows: JSON.stringify(rows.map((r) => [r.room, r.agent, JSON.stringify(r.data)])) },
-    }]);
+    const given = rows.map(({ room, agent, data }) => [room, agent, JSON.stringify(data)]);
+    await db.batch([...count, ...pieces(SAVE_PRESENCE, given)]);
   }
 
   /** Ends a room: its name is free at once, its rows unreachable. */

@@ -307,7 +307,7 @@ function textOrNull(value: Json): string | null {
 }
 
 /** The statement once per two megabytes of rows: larger parameters are refused by servers. */
-function pieces(sql: string, rows: readonly Json[]): Statement[] {
+export function pieces(sql: string, rows: readonly Json[]): Statement[] {
   const out: Statement[] = [];
   let piece: string[] = [], bytes = 0;
   const flush = (): void => {
