@@ -4,6 +4,7 @@ import { type LibsqlServer, openLibsqlServer } from "../proof/libsql-server.ts";
 import { Db } from "../store/db.ts";
 import type { Connection } from "../store/file.ts";
 import { openRemote } from "../store/remote.ts";
+import { mustReadAsWritten } from "./connections.ts";
 
 /** A connection that tells how often the server was asked, and over how many streams. */
 interface Seen {
@@ -176,19 +177,7 @@ Deno.test("What is read is bytes, text, numbers and null, as it was written; an 
         return fetch(request);
       },
     });
-    const bytes = new Uint8Array([0, 1, 255]);
-    const { rows } = await connection.execute({
-      sql: "SELECT ? AS b, ? AS t, ? AS i, ? AS r, ? AS n",
-      args: [bytes, "ü\u0001", 9_007_199_254_740_991, 1.5, null],
-    });
-    const row = rows[0]!;
-    assert.deepEqual(new Uint8Array(row["b"] as ArrayBuffer), bytes);
-    assert.deepEqual([row["t"], row["i"], row["r"], row["n"]], [
-      "ü\u0001",
-      9_007_199_254_740_991,
-      1.5,
-      null,
-    ]);
+    await mustReadAsWritten(connection);
     assert.equal(authorization, "Bearer from-the-url");
     connection.close();
   } finally {
