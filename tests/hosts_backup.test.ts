@@ -3,7 +3,7 @@
  * under load, the server killed, the copy served in a new place.
  */
 import assert from "node:assert/strict";
-import { copyFile, mkdir, readdir, rename } from "node:fs/promises";
+import { copyFile, mkdir, readdir, rename, stat } from "node:fs/promises";
 import { DatabaseSync } from "node:sqlite";
 import { join } from "node:path";
 import { backUp, proveCopy } from "../bin/backup.ts";
@@ -116,6 +116,9 @@ Deno.test("Several databases are copied beside a server under load, proven toget
     assert.equal(made.code, 0, made.text);
     await server.kill();
     await Promise.all(writing);
+    // What the others owe the first database is in their copies until it is in its own.
+    const born = await Promise.all(copies.map(async (path) => (await stat(path)).birthtimeMs));
+    assert.ok(born[0]! > Math.max(born[1]!, born[2]!), "the first database is not the last copy");
     const proof = await task(["--verify", ...copies]);
     assert.equal(proof.code, 0, proof.text);
     assert.equal(JSON.parse(proof.text).rooms, rooms.length);
