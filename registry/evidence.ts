@@ -95,8 +95,7 @@ export async function showRecords(
   const rooms = await roomsOf(readers, did);
   const { store } = call.engine;
   const after = placeOf(query.after);
-  const rows = await recordsOfActor(store, did, rooms, after, query.limit + 1);
-  const page = rows.slice(0, query.limit);
+  const { records: page, isMore } = await recordsOfActor(store, did, rooms, after, query.limit);
   const records: JsonObject[] = [];
   for (const { room, record } of page) {
     const { hot, acting } = (await readers.of(room))!;
@@ -107,9 +106,7 @@ export async function showRecords(
     did,
     records,
     returned: records.length,
-    ...(rows.length > query.limit && last
-      ? { next_after: `${last.ts}_${last.record.seq}_${last.room}` }
-      : {}),
+    ...(isMore && last ? { next_after: `${last.ts}_${last.record.seq}_${last.room}` } : {}),
   };
 }
 

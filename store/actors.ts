@@ -6,7 +6,7 @@ import { isLocalActor } from "../actors.ts";
 import type { Store } from "../store.ts";
 import type { Json, JsonObject, LogRecord, Millis } from "../types.ts";
 import { isContentError, type Row, type Statement } from "./db.ts";
-import { LOG_COLUMNS, logRecord } from "./statements.ts";
+import { foundIn, LOG_COLUMNS, logRecord, timelineFrom } from "./statements.ts";
 
 /** An actor's row. */
 export interface ActorRow {
@@ -193,31 +193,47 @@ function indexed(actor: string): string {
   return "AND substr(actor, 1, 16) <> 'did:sync:agent:~' AND actor <> 'did:sync:system:engine'";
 }
 
-/** An actor's records in some rooms after a place, by instant, room and seq. */
+/** A record among those of several rooms. */
+export interface Placed {
+  readonly room: string;
+  readonly ts: Millis;
+  readonly record: LogRecord;
+}
+
+/** By instant, room and seq. */
+function inTime(a: Placed, b: Placed): number {
+  return a.ts - b.ts ||
+    (a.room === b.room ? a.record.seq - b.record.seq : a.room < b.room ? -1 : 1);
+}
+
+/** An actor's records in some rooms after a place: as many as are wanted, or fit; and are there more? */
 export async function recordsOfActor(
   store: Store,
   actor: string,
   rooms: readonly string[],
   after: { readonly ts: Millis; readonly room: string; readonly seq: number },
   limit: number,
-): Promise<{ room: string; ts: Millis; record: LogRecord }[]> {
-  const rows = await store.everywhere((db) =>
-    db.all(
-      `SELECT room, ts, ${LOG_COLUMNS} FROM log
-        WHERE actor = :actor ${indexed(actor)} AND room IN (SELECT value FROM json_each(:rooms))
-          AND (ts, room, seq) > (:ts, :room, :seq)
-        ORDER BY ts, room, seq LIMIT :limit`,
-      { actor, rooms: JSON.stringify(rooms), ...after, limit },
-    )
+): Promise<{ records: Placed[]; isMore: boolean }> {
+  const sql = timelineFrom(
+    `WHERE actor = :actor ${indexed(actor)} AND room IN (SELECT value FROM json_each(:rooms))
+      AND (ts, room, seq) > (:ts, :room, :seq)`,
   );
-  const found = rows.map((row) => ({
-    room: String(row["room"]),
-    ts: Number(row["ts"]),
-    record: logRecord(row),
-  }));
-  const order = (a: typeof found[number], b: typeof found[number]): number =>
-    a.ts - b.ts || (a.room === b.room ? a.record.seq - b.record.seq : a.room < b.room ? -1 : 1);
-  return found.sort(order).slice(0, limit);
+  const args = { actor, rooms: JSON.stringify(rooms), ...after, limit: limit + 1 };
+  const pages = await store.everywhere(async (db) => {
+    const rows = await db.all(sql, args);
+    const found = rows.map((row): Placed => ({
+      room: String(row["room"]),
+      ts: Number(row["ts"]),
+      record: logRecord(row),
+    }));
+    return [{ found, isCut: foundIn(rows) > rows.length }];
+  });
+  // Beyond the end of a page that was cut its database may have records that come before others'.
+  const ends = pages.flatMap(({ found, isCut }) => isCut ? found.slice(-1) : []).sort(inTime);
+  const all = pages.flatMap(({ found }) => found).sort(inTime);
+  const sure = all.filter((one) => ends[0] === undefined || inTime(one, ends[0]) <= 0);
+  const records = sure.slice(0, limit);
+  return { records, isMore: ends.length > 0 || all.length > records.length };
 }
 
 /** When an actor that belongs to no room was last heard of in any log. */

@@ -69,27 +69,33 @@ export const LOG_COLUMNS = "seq, kind, agent, actor, action, body, nonce, hash";
 
 const RECORD = LOG_COLUMNS.split(", ").map((column) => `l.${column}`).join(", ");
 
-/** The records that `sizes` lists, by room and seq: the first of them, and no more than fit. */
-function fitting(columns: string, sizes: string, order: "ASC" | "DESC"): string {
-  return `WITH sizes AS (${sizes} ORDER BY room ${order}, seq ${order} LIMIT :limit),
+/** The records that `sizes` lists: the first of them in an order, and no more than fit. */
+function fitting(columns: string, sizes: string, order: readonly string[]): string {
+  return `WITH sizes AS (${sizes} ORDER BY ${order.join(", ")} LIMIT :limit),
     summed AS (SELECT room, seq, count(*) OVER () AS found,
-      sum(bytes) OVER (ORDER BY room ${order}, seq ${order}) - bytes AS before FROM sizes)
+      sum(bytes) OVER (ORDER BY ${order.join(", ")}) - bytes AS before FROM sizes)
     SELECT ${columns}, s.found FROM summed AS s CROSS JOIN log AS l
     WHERE l.room = s.room AND l.seq = s.seq AND s.before < ${LOG_BYTES_MAX}
-    ORDER BY l.room ${order}, l.seq ${order}`;
+    ORDER BY ${order.map((column) => `l.${column}`).join(", ")}`;
 }
 
 /** Reads a page of a room's log: at most `:limit` records, and of what fits at least one. */
 export function pageFrom(where: string, isNewestFirst = false): string {
   const sizes =
     `SELECT room, seq, octet_length(body) AS bytes FROM log WHERE room = :room ${where}`;
-  return fitting(RECORD, sizes, isNewestFirst ? "DESC" : "ASC");
+  return fitting(RECORD, sizes, [isNewestFirst ? "seq DESC" : "seq"]);
 }
 
 /** Reads what others wrote: the first of their records, from the log as `l`. */
 export function newsFrom(logs: string): string {
   const sizes = `SELECT l.room AS room, l.seq AS seq, octet_length(l.body) AS bytes ${logs}`;
-  return fitting(`l.room, ${RECORD}, l.ts, l.idem, l.digest`, sizes, "ASC");
+  return fitting(`l.room, ${RECORD}, l.ts, l.idem, l.digest`, sizes, ["room", "seq"]);
+}
+
+/** Reads the first of some records of several rooms, by instant, room and seq. */
+export function timelineFrom(where: string): string {
+  const sizes = `SELECT room, seq, ts, octet_length(body) AS bytes FROM log ${where}`;
+  return fitting(`l.room, l.ts, ${RECORD}`, sizes, ["ts", "room", "seq"]);
 }
 
 /** What others wrote, by room, from rows of `newsFrom`. */
