@@ -66,7 +66,8 @@ export async function invoke(engine: Engine, request: InvokeRequest): Promise<In
   if (body.dry_run) return await rehearse(engine, request, named, command);
   const idem = await idempotency(engine, request, body, named);
   const { reply, seq, replayed } = await engine.submit(request.room, command, idem);
-  const context = replayed ? await contextNow(engine, request, body, named) : {};
+  if (!replayed) return { status, body: reply, seq, replayed };
+  const context = await contextNow(engine, request, body, named);
   return { status, body: { ...reply, ...context }, seq, replayed };
 }
 
