@@ -6,7 +6,15 @@ import { Kept } from "../auth/kept.ts";
 import type { Principal } from "../policy.ts";
 import { disembody, embody } from "../embody.ts";
 import { SyncError } from "../errors.ts";
-import { makeRoom, makeUser, startService, type TestService, userToken } from "./harness.ts";
+import { openLibsqlServer } from "../proof/libsql-server.ts";
+import {
+  makeRoom,
+  makeUser,
+  startService,
+  SYSTEM_CLOCK,
+  type TestService,
+  userToken,
+} from "./harness.ts";
 
 const USERS = ["ann", "ben"], AGENTS = ["x", "y"], ROOMS = 3;
 
@@ -30,7 +38,8 @@ class World {
   readonly #admins: string[] = [];
   #made = 0;
 
-  constructor(readonly on: TestService) {}
+  /** What is done is done at one instance; what is kept is asked for at another, or the same. */
+  constructor(readonly on: TestService, readonly at: TestService = on) {}
 
   async open(): Promise<this> {
     for (let i = 0; i < ROOMS; i++) {
@@ -108,7 +117,7 @@ class World {
 
   /** Every token, as it is kept, against a look-up by somebody who keeps nothing. */
   async mustAgree(): Promise<void> {
-    const { store, engine, deps: { auth, config } } = this.on.service;
+    const { store, engine, deps: { auth, config } } = this.at.service;
     const now = () => engine.clock.now();
     for (const token of this.tokens) {
       const rights = async (by: Auth): Promise<unknown> => {
@@ -141,6 +150,30 @@ Deno.test("What is kept of tokens is what they open: joins, leaves, embodiments,
     }),
     { numRuns: 60 },
   );
+});
+
+Deno.test("What one instance keeps of tokens is what they open after whatever another one did", async () => {
+  const server = await openLibsqlServer();
+  try {
+    const env = { SYNC_DB: server.url, SYNC_SHARDS: "" };
+    const options = { env, clock: SYSTEM_CLOCK };
+    await fc.assert(
+      fc.asyncProperty(fc.array(deed, { minLength: 10, maxLength: 25 }), async (deeds) => {
+        const services = [await startService(options), await startService(options)] as const;
+        const world = new World(...services);
+        await world.open();
+        await world.mustAgree();
+        for (const one of deeds) {
+          await world.do(one);
+          await world.mustAgree();
+        }
+        for (const on of services) await on.close();
+      }),
+      { numRuns: 6 },
+    );
+  } finally {
+    await server.dispose();
+  }
 });
 
 Deno.test("A change in one room keeps what is known of tokens elsewhere", async () => {
