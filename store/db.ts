@@ -11,6 +11,7 @@ import { tracedCall } from "../tracing.ts";
 import { type Connection, openFile } from "./file.ts";
 import { openRemote } from "./remote.ts";
 import { isTurnedAway, troubleOf, TROUBLES } from "./troubles.ts";
+import { Turns } from "./turns.ts";
 
 /** A statement with named or positional parameters. */
 export interface Statement {
@@ -25,11 +26,11 @@ export type { Row };
 
 // The log is written back beside the commits (`write-back.ts`); SQLite itself does it only when that
 // does not come to it. Pages of many rooms are kept: a group touches several of each.
-// The log is written back beside the commits (`write-back.ts`); SQLite itself does it only when that
-// does not come to it. Pages of many rooms are kept: a group touches several of each.
 const PRAGMAS = `PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=OFF;
   PRAGMA wal_autocheckpoint=16384; PRAGMA cache_size=-8192;`;
 const BUSY_PAUSE_MS = 20;
+/** Calls that are under way at once at a server; one takes 128 from everybody (sqld), and does one after the other. */
+const UNDER_WAY_MAX = 64;
 
 /** How a database is opened. */
 export interface DbOptions {
@@ -43,6 +44,7 @@ export interface DbOptions {
 /** The connection. `isShared` says that other processes may write to the same database. */
 export class Db {
   #isClosed = false;
+  readonly #turns = new Turns(UNDER_WAY_MAX);
   /** What went wrong, by kind; a busy database is asked again before anybody hears of it. */
   readonly troubles = counters("kind").with(...TROUBLES);
 
@@ -124,12 +126,17 @@ export class Db {
   /** Over a network nobody waits for ever: what is not answered in time is given up. */
   private async answered<T>(run: () => Promise<T>, ms: number): Promise<T> {
     if (!this.isShared) return await run();
+    const giveUp = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => reject(new Error(`no answer in ${DB_CALL_MS_MAX} ms`)), ms);
+      timer = setTimeout(() => {
+        const error = new Error(`no answer in ${DB_CALL_MS_MAX} ms`);
+        giveUp.abort(error);
+        reject(error);
+      }, ms);
     });
     try {
-      return await Promise.race([run(), late]);
+      return await Promise.race([this.#turns.take(run, giveUp.signal), late]);
     } finally {
       clearTimeout(timer);
     }

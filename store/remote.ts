@@ -26,8 +26,6 @@ const IDLE_MS_MAX = 5_000;
 const CAREFUL_MS = 10_000;
 /** Streams that are kept for whoever comes next. */
 const KEPT_MAX = 8;
-/** Requests that are under way at once; a server takes 128 from everybody (sqld), and does one after the other. */
-const UNDER_WAY_MAX = 32;
 /** Rows of a page, where a server does not give all that is read in one answer (sqld: 10 MB). */
 const PAGE_ROWS = 1_000;
 const BEGIN = { write: "BEGIN IMMEDIATE", read: "BEGIN TRANSACTION READONLY" } as const;
@@ -53,8 +51,6 @@ interface Kept {
 class RemoteConnection implements Connection {
   readonly protocol = "http";
   readonly #kept: Kept[] = [];
-  readonly #queue: (() => void)[] = [];
-  #underWay = 0;
   #isClosed = false;
   #lostAt = -Infinity;
 
@@ -62,25 +58,25 @@ class RemoteConnection implements Connection {
 
   async batch(statements: readonly InStatement[], mode: "write" | "read"): Promise<Rows[]> {
     try {
-      return await this.inTurn(() => this.over((s) => this.transact(s, statements, mode)));
+      return await this.over((s) => this.transact(s, statements, mode));
     } catch (error) {
       if (mode !== "read" || !isTooLarge(error)) throw error;
-      return await this.inTurn(() => this.inPages(statements));
+      return await this.inPages(statements);
     }
   }
 
   async execute(statement: InStatement): Promise<Rows> {
     try {
-      return await this.inTurn(() => this.over((s) => s.query(this.stmtOf(statement))));
+      return await this.over((s) => s.query(this.stmtOf(statement)));
     } catch (error) {
       if (!isTooLarge(error)) throw error;
-      const [rows] = await this.inTurn(() => this.inPages([statement]));
+      const [rows] = await this.inPages([statement]);
       return rows!;
     }
   }
 
   executeMultiple(sql: string): Promise<void> {
-    return this.inTurn(() => this.over((stream) => stream.sequence(sql)));
+    return this.over((stream) => stream.sequence(sql));
   }
 
   reconnect(): void {
@@ -91,20 +87,6 @@ class RemoteConnection implements Connection {
     this.#isClosed = true;
     // The server ends them by itself; whoever closes would not wait for that.
     this.#kept.length = 0;
-  }
-
-  /** Runs something once few enough others are under way. */
-  private async inTurn<T>(run: () => Promise<T>): Promise<T> {
-    if (this.#underWay < UNDER_WAY_MAX) this.#underWay++;
-    else await new Promise<void>((resolve) => this.#queue.push(resolve));
-    try {
-      return await run();
-    } finally {
-      // Its place is the next one's.
-      const next = this.#queue.shift();
-      if (next) next();
-      else this.#underWay--;
-    }
   }
 
   /** Reads page by page, all of one state of the database. */

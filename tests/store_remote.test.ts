@@ -1,6 +1,7 @@
 /** A libSQL server over kept streams: batches are whole, and a stream that is gone costs nothing. */
 import assert from "node:assert/strict";
 import { type LibsqlServer, openLibsqlServer } from "../proof/libsql-server.ts";
+import type { SyncError } from "../errors.ts";
 import { Db } from "../store/db.ts";
 import type { Connection } from "../store/file.ts";
 import { openRemote } from "../store/remote.ts";
@@ -211,6 +212,47 @@ Deno.test("A server that has too much to do is asked again, and nothing is done 
     db.close();
   } finally {
     await crowded.shutdown();
+    await server.dispose();
+  }
+});
+
+Deno.test("What still waits for its turn when its caller gives up is never sent", async () => {
+  const sent: string[] = [];
+  let held = Promise.withResolvers<void>();
+  held.resolve();
+  const server = await openLibsqlServer();
+  const slow = Deno.serve(
+    { port: 0, hostname: "127.0.0.1", onListen: () => {} },
+    async (request) => {
+      const body = await request.text();
+      sent.push(body);
+      await held.promise;
+      const { pathname } = new URL(request.url);
+      return await fetch(new URL(pathname, server.url), {
+        method: request.method,
+        headers: request.headers,
+        body,
+      });
+    },
+  );
+  try {
+    const db = await Db.open({ url: `http://127.0.0.1:${slow.addr.port}` });
+    await db.batch([{ sql: "CREATE TABLE t (k TEXT PRIMARY KEY, v INTEGER) STRICT", args: {} }]);
+    held = Promise.withResolvers();
+    const keys = Array.from({ length: 100 }, (_, i) => `k${i}`);
+    const refused = await Promise.all(
+      keys.map((k) => db.batch([insert(k, 1)]).catch((error: SyncError) => error.code)),
+    );
+    assert.deepEqual(new Set(refused), new Set(["unavailable"]));
+    const begun = keys.filter((k) => sent.some((body) => body.includes(`"${k}"`)));
+    assert.equal(begun.length, 64, "as many as a server is asked at once");
+    held.resolve();
+    assert.equal((await db.batch([insert("after", 1)])).length, 1);
+    assert.ok(sent.every((body) => !body.includes(`"${keys.at(-1)}"`)), "not sent late, either");
+    db.close();
+  } finally {
+    held.resolve();
+    await slow.shutdown();
     await server.dispose();
   }
 });
