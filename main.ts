@@ -22,7 +22,7 @@ import { logger, type LogLine } from "./http/log-lines.ts";
 import { Metrics } from "./http/metrics.ts";
 import { openApi } from "./http/openapi.ts";
 import { type ErrorPages, mountPages } from "./http/pages.ts";
-import { renderError, renderReply } from "./http/render.ts";
+import { renderError, renderReply, withCommonHeaders } from "./http/render.ts";
 import { ROUTES } from "./http/routes.ts";
 import { Limits } from "./http/limits.ts";
 import { mountIdentity } from "./http/identity.ts";
@@ -184,15 +184,7 @@ async function prepareFolder(url: string): Promise<void> {
 
 /** Through the framework, where no route of a room's was meant as it stands. */
 async function goLongWay(app: Hono, request: Request): Promise<Response> {
-  return withRequestId(await app.fetch(request));
-}
-
-/** Every response carries an id, also those that no route of the table made. */
-function withRequestId(response: Response): Response {
-  if (response.headers.has("X-Request-Id")) return response;
-  const headers = new Headers(response.headers);
-  headers.set("X-Request-Id", newRequestId());
-  return new Response(response.body, { status: response.status, headers });
+  return withCommonHeaders(await app.fetch(request), newRequestId());
 }
 
 /** Puts the routes of the table on the app, and those of rooms on the short way to them. */

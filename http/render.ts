@@ -96,3 +96,17 @@ export function renderError(error: unknown, requestId: string): Response {
     headers: { ...COMMON, "X-Request-Id": requestId, ...(known ? error.headers : {}) },
   });
 }
+
+/** Of JSON that other doors than a room's answer, where they do not say otherwise. */
+const OF_JSON = ["X-Sync-Version", "Cache-Control", "X-Content-Type-Options"] as const;
+
+/** A response with what every one carries, and every JSON one, also where no route of the table made it. */
+export function withCommonHeaders(response: Response, requestId: string): Response {
+  const headers = new Headers(response.headers);
+  const isJson = /^application\/([\w.-]+\+)?json\b/.test(headers.get("Content-Type") ?? "");
+  for (const name of isJson ? OF_JSON : []) {
+    if (!headers.has(name)) headers.set(name, COMMON[name]);
+  }
+  if (!headers.has("X-Request-Id")) headers.set("X-Request-Id", requestId);
+  return new Response(response.body, { status: response.status, headers });
+}

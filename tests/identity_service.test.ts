@@ -275,3 +275,31 @@ Deno.test("/manage creates, shares and deletes rooms through the domain's own ca
   assert.doesNotMatch((await alice.ask("/manage")).text, /garden/);
   await on.close();
 });
+
+Deno.test("Every JSON answer, by whichever door, names the version and is kept by nobody", async () => {
+  const { on, site, alice } = await started();
+  const asked = [
+    await alice.ask("/me"),
+    await site.ask("/me"),
+    await site.ask("/webauthn/login/options", { json: {} }),
+    await site.ask("/webauthn/register/options", { json: { username: "carol" } }),
+    await site.ask("/auth/device", { json: {} }),
+    await site.ask("/auth/device/token", { json: { device_code: "dev_none" } }),
+    await site.ask("/tokens"),
+    await site.ask("/oauth/token", { form: { grant_type: "authorization_code" } }),
+    await site.ask("/oauth/register", { json: {} }),
+    await site.ask("/.well-known/oauth-authorization-server"),
+    await site.ask("/.well-known/oauth-protected-resource/mcp"),
+    await site.ask("/mcp", { json: { jsonrpc: "2.0", id: 1, method: "tools/list" } }),
+    await site.ask("/nowhere", { headers: { Accept: "application/json" } }),
+    await site.ask("/openapi.json"),
+  ];
+  for (const { headers, text } of asked) {
+    assert.match(headers.get("Content-Type") ?? "", /json/, text);
+    assert.match(headers.get("X-Sync-Version") ?? "", /^v\d+$/, text);
+    assert.match(headers.get("X-Request-Id") ?? "", /^req_/, text);
+    assert.equal(headers.get("X-Content-Type-Options"), "nosniff", text);
+    assert.match(headers.get("Cache-Control") ?? "", /no-store|max-age/, text);
+  }
+  await on.close();
+});
