@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SyncError } from "../errors.ts";
 import { Store } from "../store.ts";
-import type { RoomCommit } from "../store/rows.ts";
+import { commitAfter } from "./commits.ts";
 
 async function withStore(run: (store: Store) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "sync-commit-"));
@@ -16,40 +16,6 @@ async function withStore(run: (store: Store) => Promise<void>): Promise<void> {
     store.close();
     await rm(folder, { recursive: true, force: true });
   }
-}
-
-/** The record that a room of this name goes on with after `base`; its first one makes the room. */
-function commitAfter(uid: string, base: number): RoomCommit {
-  const seq = base + 1, hash = `${uid}-${seq}`;
-  const record = {
-    seq,
-    ts: "2026-01-01T00:00:00.000Z",
-    kind: "create",
-    agent: "admin",
-    actor: "did:sync:user:a",
-    prev: "",
-    nonce: "n",
-    hash,
-    writes: [],
-  } as const;
-  const created = { id: uid, createdAt: 1, base: null, forkedFrom: null };
-  return {
-    uid,
-    base,
-    head: seq,
-    hash,
-    ts: 1,
-    label: null,
-    meta: null,
-    agents: 0,
-    rows: [{ record, ts: 1 }],
-    isFolded: true,
-    isBehind: false,
-    entries: [],
-    gone: [],
-    side: [],
-    ...(base === 0 ? { created } : {}),
-  };
 }
 
 Deno.test("Of a group in which one room stands elsewhere the others are written, and only they", async () => {

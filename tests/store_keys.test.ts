@@ -10,7 +10,7 @@ import { Db } from "../store/db.ts";
 import { migrate } from "../store/migrate.ts";
 import type { RoomCommit } from "../store/rows.ts";
 import { Store } from "../store.ts";
-import type { LogRecord } from "../types.ts";
+import { commitAfter } from "./commits.ts";
 
 const SCOPES = ["_shared", "alice"], KEYS = ["a", "ab", "b", "ä"];
 
@@ -37,38 +37,11 @@ function commitOf(
   group: readonly Writes[],
   folded: number,
 ): RoomCommit {
-  const rows = group.map((of, i) => ({
-    ts: 1,
-    record: {
-      seq: base + i + 1,
-      ts: "2026-01-01T00:00:00.000Z",
-      kind: "invoke",
-      agent: "alice",
-      actor: "did:sync:user:a",
-      prev: "",
-      nonce: "n",
-      hash: `${uid}-${base + i + 1}`,
-      ...(of.length > 0 ? { writes: of.map((write) => ({ ...write, op: "set", value: 1 })) } : {}),
-    } as unknown as LogRecord,
-  }));
-  const last = rows.at(-1)!.record;
-  return {
-    uid,
-    base,
-    head: last.seq,
-    hash: last.hash,
-    ts: 1,
-    label: null,
-    meta: null,
-    agents: 0,
-    rows,
+  const told = group.map((writes) => writes.length > 0 ? { writes } : {});
+  return commitAfter(uid, base, told, {
     isFolded: group.length >= 8 || (base + group.length) % 5 === 0,
     isBehind: folded < base,
-    entries: [],
-    gone: [],
-    side: [],
-    ...(base === 0 ? { created: { id: uid, createdAt: 1, base: null, forkedFrom: null } } : {}),
-  };
+  });
 }
 
 async function mustAgree(store: Store, uid: string): Promise<void> {

@@ -5,9 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { recordsOfActor } from "../store/actors.ts";
-import type { RoomCommit } from "../store/rows.ts";
 import { Store } from "../store.ts";
-import type { LogRecord } from "../types.ts";
+import { commitAfter } from "./commits.ts";
 
 const ACTOR = "did:sync:agent:a";
 const SHARDS = 3;
@@ -31,39 +30,6 @@ const made = fc.array(
   { minLength: 1, maxLength: 40 },
 );
 
-function commitOf(uid: string, base: number, { ts, size }: Made): RoomCommit {
-  const seq = base + 1;
-  const record = {
-    seq,
-    ts: new Date(ts).toISOString(),
-    kind: "invoke",
-    agent: "a",
-    actor: ACTOR,
-    prev: "",
-    nonce: "n",
-    params: { text: "x".repeat(size) },
-    hash: `${uid}-${seq}`,
-  } as unknown as LogRecord;
-  const created = { id: uid, createdAt: 1, base: null, forkedFrom: null };
-  return {
-    uid,
-    base,
-    head: seq,
-    hash: record.hash,
-    ts,
-    label: null,
-    meta: null,
-    agents: 0,
-    rows: [{ record, ts }],
-    isFolded: true,
-    isBehind: false,
-    entries: [],
-    gone: [],
-    side: [],
-    ...(base === 0 ? { created } : {}),
-  };
-}
-
 Deno.test("An actor's records in rooms of several databases come once each, by instant, in pages that fit", async () => {
   const folder = await mkdtemp(join(tmpdir(), "sync-timeline-"));
   const files = Array.from({ length: SHARDS }, (_, i) => `file:${join(folder, `${i}.db`)}`);
@@ -77,7 +43,8 @@ Deno.test("An actor's records in rooms of several databases come once each, by i
         const wanted: [number, string, number][] = [];
         for (const one of all) {
           const uid = `run-${run}-${one.room}`, base = heads.get(uid) ?? 0;
-          await store.commit([commitOf(uid, base, one)]);
+          const told = { actor: ACTOR, params: { text: "x".repeat(one.size) } };
+          await store.commit([commitAfter(uid, base, [told], { ts: one.ts })]);
           heads.set(uid, base + 1);
           wanted.push([one.ts, uid, base + 1]);
         }
