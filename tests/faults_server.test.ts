@@ -140,6 +140,35 @@ Deno.test("A database server that swallows everything: nobody waits for ever, an
   });
 });
 
+Deno.test("Rights that cannot be read while the database is away: a wait goes on, a stream says reset", async () => {
+  await onServer(async ({ on, way, load, ask }) => {
+    const { waits, auth } = on.service.deps;
+    const condition = encodeURIComponent("has(state._shared.after)");
+    const waiting = ask("GET", `/rooms/x/wait?condition=${condition}&timeout=50000`, {
+      token: load.token("bob"),
+    });
+    const { body } = await on.service.fetch(
+      new Request("http://localhost/rooms/x/events", {
+        headers: { Authorization: `Bearer ${load.token("bob")}` },
+      }),
+    );
+    const streamed = new Response(body).text();
+    while (waits.open === 0) await pause(5);
+    way.set({ isDown: true });
+    // As when another instance has changed rights: what is kept of them counts no longer.
+    auth.forget();
+    const events = await streamed;
+    assert.match(events, /event: reset\ndata: .*the database is away/);
+    assert.doesNotMatch(events, /event: end/);
+    assert.equal(waits.open, 1, "the wait was given up");
+    way.set({});
+    while ((await ask("GET", "/readyz")).status !== 200) await pause(50);
+    await writeAfter(ask, load);
+    const woken = await waiting;
+    assert.equal(woken.body.triggered, true, woken.text);
+  });
+});
+
 Deno.test("A commit that comes through after it was given up is there once, or not at all", async () => {
   await onServer(async ({ way, load, ask }) => {
     let isOver = false;
