@@ -10,6 +10,7 @@ import fc from "fast-check";
 import { type LibsqlServer, openLibsqlServer } from "../proof/libsql-server.ts";
 import { SyncError } from "../errors.ts";
 import { FOLLOW_RECORDS, PEER_PAUSE_MS, PEER_TIMEOUT_MS } from "../limits.ts";
+import { Store } from "../store.ts";
 import { shardOf } from "../store/shards.ts";
 import { findGrant, hashSecret } from "../tokens.ts";
 import {
@@ -25,6 +26,7 @@ import {
   turns,
   userToken,
 } from "./harness.ts";
+import { commitAfter } from "./commits.ts";
 import "./seed.ts";
 
 const NAMES = ["amber", "birch", "cedar", "dahlia", "elder", "fern", "ginkgo", "hazel"];
@@ -461,5 +463,29 @@ Deno.test("One server away: who waits in rooms of another is woken by what other
     await control;
     await one.close();
     await two.close();
+  });
+});
+
+Deno.test("Who lost a race for a room has the next turn: the winner's second group waits for it", async () => {
+  await withServers(1, async ([server]) => {
+    const clock = new ManualClock();
+    const on = await startService({ clock, env: { SYNC_DB: server!.url } });
+    const { id, agents } = await countingRoom(on, "amber");
+    const { uid } = (await on.service.store.findRoom(id))!;
+    const inc = () => on.invoke(id, "inc", {}, agents["alice"]);
+    assert.equal((await inc()).status, 200);
+    const other = await Store.open({ url: server!.url, instance: "other" });
+    const race = { onNews: () => undefined, onWanted: () => undefined };
+    assert.equal((await other.commit([commitAfter(uid, 1)], race)).size, 0, "it was not behind");
+    assert.equal((await inc()).status, 200);
+    let isAnswered = false;
+    const next = inc().finally(() => isAnswered = true);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    assert.equal(isAnswered, false, "the other one had no turn");
+    await clock.advance(1_000);
+    assert.equal((await next).status, 200);
+    assert.equal((await inc()).status, 200, "and only one");
+    other.close();
+    await on.close();
   });
 });
