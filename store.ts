@@ -27,7 +27,7 @@ import {
   LOG_COLUMNS,
   logRecord,
   logWhere,
-  newsFrom,
+  NEWS,
   newsOf,
   pageFrom,
   pieces,
@@ -37,8 +37,6 @@ import {
 import type { LogRecord, Millis, Presence } from "./types.ts";
 
 export type { Statement } from "./store/db.ts";
-
-const NEWS = newsFrom("FROM log AS l WHERE l.room = :room AND l.seq > :after");
 
 const SAVE_PRESENCE = `INSERT INTO presence (room, agent, data, g)
   SELECT j.value->>0, j.value->>1, j.value->>2, (SELECT v FROM meta WHERE k = 'g')

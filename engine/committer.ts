@@ -5,7 +5,7 @@
 import { SyncError } from "../errors.ts";
 import type { Store } from "../store.ts";
 import type { RaceEvents } from "../store/commit.ts";
-import type { News } from "../store/rows.ts";
+import type { Told } from "../store/rows.ts";
 import type { Millis } from "../types.ts";
 import { type HotRoom, type Pending, TailDropped } from "./hot.ts";
 import type { EngineMeters } from "./meters.ts";
@@ -18,7 +18,7 @@ export interface CommitEvents {
   /** The tail was undone: these cells read differently again. */
   onDropped(hot: HotRoom, cells: ReadonlySet<string>): void;
   /** Another process was faster: follow it, from what it wrote if that is known. */
-  onLost(hot: HotRoom, news: News | undefined): Promise<void>;
+  onLost(hot: HotRoom, news: Told | undefined): Promise<void>;
 }
 
 /** Turns of the event loop that a group waits at most for more to come. */
@@ -101,7 +101,7 @@ export class Committer {
 
   private async commit(rooms: readonly HotRoom[]): Promise<void> {
     const taken = rooms.map((hot) => [hot, hot.pending.slice()] as const);
-    const news = new Map<string, News>();
+    const news = new Map<string, Told>();
     const wanted = new Set<string>();
     const race: RaceEvents = {
       onNews: (uid, found) => void news.set(uid, found),
@@ -151,7 +151,7 @@ export class Committer {
     this.events.onDurable(hot, pending);
   }
 
-  private async lose(hot: HotRoom, news: News | undefined): Promise<void> {
+  private async lose(hot: HotRoom, news: Told | undefined): Promise<void> {
     this.meters.lostRaces.inc();
     this.drop(hot, new TailDropped());
     try {

@@ -5,7 +5,7 @@
 import { SyncError } from "../errors.ts";
 import type { Marks, Store } from "../store.ts";
 import type { PresenceNews, RoomNews, Watched } from "../store/pulse.ts";
-import type { News } from "../store/rows.ts";
+import type { Told } from "../store/rows.ts";
 import type { Millis } from "../types.ts";
 import type { HotRoom } from "./hot.ts";
 import type { Change, Clock } from "./types.ts";
@@ -72,7 +72,7 @@ export class Follower {
   }
 
   /** A race was lost to these records: the room stands where they leave it. Throws `unavailable`. */
-  async takeNews(hot: HotRoom, news: News | undefined): Promise<void> {
+  async takeNews(hot: HotRoom, news: Told | undefined): Promise<void> {
     if (this.#following.has(hot) || hot.isDead || !news) return await this.catchUp(hot);
     if (news.records[0]?.seq !== hot.room.head + 1) return await this.catchUp(hot);
     this.noteOthers(hot);
@@ -116,7 +116,7 @@ export class Follower {
     return found;
   }
 
-  private noteNews(uid: string, { records, idempotent }: News): void {
+  private noteNews(uid: string, { records, idempotent }: Told): void {
     const hot = this.rooms.get(uid);
     if (!hot || !hot.isBehind || hot.isUnsure || this.#following.has(hot)) return;
     // What has been followed since the look began is left out.
@@ -174,7 +174,7 @@ export class Follower {
     }
   }
 
-  private take(hot: HotRoom, { records, idempotent }: Omit<News, "isAll">): void {
+  private take(hot: HotRoom, { records, idempotent }: Told): void {
     for (const { key, digest, seq, ts } of idempotent) {
       hot.idempotent.set(key, { digest, seq, ts, ended: Promise.resolve() });
     }

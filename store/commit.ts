@@ -4,9 +4,8 @@
  */
 import { SyncError } from "../errors.ts";
 import { type Db, isContentError, type Row, type Statement } from "./db.ts";
-import type { News, RoomCommit } from "./rows.ts";
-import { FOLLOW_RECORDS } from "../limits.ts";
-import { newsByRoom, newsFrom, statementsOf } from "./statements.ts";
+import type { RoomCommit, Told } from "./rows.ts";
+import { NEWS_IN_PASSING, newsByRoom, statementsOf } from "./statements.ts";
 
 /** Raises the count of commits, for those who look for news. */
 export const COUNT_COMMIT: Statement = {
@@ -24,7 +23,7 @@ export interface Errand {
 /** What else a group's batch tells of a room that others write, too. */
 export interface RaceEvents {
   /** Others were faster: these records stand where the group's should have. */
-  onNews(uid: string, news: News): void;
+  onNews(uid: string, news: Told): void;
   /** It was written, and another process has lost a race for the room before: it is its turn. */
   onWanted(uid: string): void;
 }
@@ -93,9 +92,6 @@ export class GroupWriter {
   }
 }
 
-const NEWS = newsFrom(
-  "FROM json_each(:rows) AS j JOIN log AS l ON l.room = j.value->>0 AND l.seq > j.value->>1",
-);
 const WANTED = `SELECT r.uid FROM json_each(:rows) AS j
   JOIN room AS r ON r.uid = j.value->>0 AND r.head = j.value->>1
   WHERE r.wanted IS NOT NULL AND r.wanted <> :instance`;
@@ -106,7 +102,7 @@ const WANT = `UPDATE room SET wanted = :instance FROM json_each(:rows) AS j
 function raceFor(group: readonly RoomCommit[], instance: string): Statement[] {
   const rows = JSON.stringify(group.map(({ uid, base }) => [uid, base]));
   return [
-    { sql: NEWS, args: { rows, limit: FOLLOW_RECORDS } },
+    { sql: NEWS_IN_PASSING, args: { rows } },
     { sql: WANTED, args: { rows, instance } },
     { sql: WANT, args: { rows, instance } },
   ];

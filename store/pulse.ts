@@ -3,10 +3,9 @@
  * query answers all requests that arrived before it began.
  */
 import type { Millis, Presence } from "../types.ts";
-import { FOLLOW_RECORDS } from "../limits.ts";
 import type { Db, Row, Statement } from "./db.ts";
-import type { News } from "./rows.ts";
-import { newsByRoom, newsFrom } from "./statements.ts";
+import type { Told } from "./rows.ts";
+import { NEWS_IN_PASSING, newsByRoom } from "./statements.ts";
 
 /** A room as others may have left it. */
 export interface RoomNews {
@@ -36,7 +35,7 @@ export interface PulseEvents {
   /** Rooms whose new records a look brings along. */
   watched(): readonly Watched[];
   /** Called after `onRooms`. */
-  onNews(uid: string, news: News): void;
+  onNews(uid: string, news: Told): void;
   onRooms(rooms: readonly RoomNews[]): void;
   onPresence(news: readonly PresenceNews[]): void;
   onRights(): void;
@@ -47,10 +46,6 @@ const LOOK = [
   "SELECT uid, head, deleted_at FROM room WHERE g > :since",
   "SELECT room, agent, data FROM presence WHERE g > :since",
 ];
-const NEWS = newsFrom(`FROM json_each(:rows) AS j
-  JOIN room AS r ON r.uid = j.value->>0 AND r.g > :since
-  JOIN log AS l ON l.room = r.uid AND l.seq > j.value->>1`);
-
 /** The looks at one database. */
 export class Pulse {
   #since: number | undefined;
@@ -116,8 +111,8 @@ export class Pulse {
     const watched = [...this.#told].flatMap((events) => events.watched());
     if (watched.length === 0) return look;
     return [...look, {
-      sql: NEWS,
-      args: { since, rows: JSON.stringify(watched), limit: FOLLOW_RECORDS },
+      sql: NEWS_IN_PASSING,
+      args: { rows: JSON.stringify(watched) },
     }];
   }
 }

@@ -91,10 +91,14 @@ export interface IdempotentRow {
   readonly ts: Millis;
 }
 
-/** What others have written to a room. */
-export interface News {
+/** Records of others that follow one another in a room. */
+export interface Told {
   readonly records: readonly LogRecord[];
   readonly idempotent: readonly IdempotentRow[];
+}
+
+/** What others have written to a room. */
+export interface News extends Told {
   /** Were there no more, or may others have been left out? */
   readonly isAll: boolean;
 }

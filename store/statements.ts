@@ -11,6 +11,7 @@ import type {
   RoomCommit,
   RoomRow,
   SideStatement,
+  Told,
 } from "./rows.ts";
 
 export const SELECT_ROOM =
@@ -86,11 +87,31 @@ export function pageFrom(where: string, isNewestFirst = false): string {
   return fitting(RECORD, sizes, [isNewestFirst ? "seq DESC" : "seq"]);
 }
 
-/** Reads what others wrote: the first of their records, from the log as `l`. */
-export function newsFrom(logs: string): string {
-  const sizes = `SELECT l.room AS room, l.seq AS seq, octet_length(l.body) AS bytes ${logs}`;
-  return fitting(`l.room, ${RECORD}, l.ts, l.idem, l.digest`, sizes, ["room", "seq"]);
-}
+/** Reads what others wrote to a room after a record: the first of their records, as many as fit. */
+export const NEWS = fitting(
+  `l.room, ${RECORD}, l.ts, l.idem, l.digest`,
+  `SELECT room, seq, octet_length(body) AS bytes FROM log WHERE room = :room AND seq > :after`,
+  ["seq"],
+);
+
+/** A record with a longer body ends what is told of its room in passing. */
+const TOLD_BYTES_MAX = 16_384;
+/** Records that are told of in passing, of all rooms together. */
+const TOLD_MAX = 256;
+const TOLD = LOG_COLUMNS.split(", ").map((column) =>
+  column === "body"
+    ? `CASE WHEN octet_length(l.body) <= ${TOLD_BYTES_MAX} THEN l.body END AS body`
+    : `l.${column}`
+).join(", ");
+
+/**
+ * Reads in passing what others wrote after `[uid, seq]` of `:rows`: records in no order, and without
+ * their bodies those that are too large for it. For a server it is a third of the work of `NEWS`, and
+ * nearly always there are few or none.
+ */
+export const NEWS_IN_PASSING = `SELECT l.room, ${TOLD}, l.ts, l.idem, l.digest
+  FROM json_each(:rows) AS j CROSS JOIN log AS l
+  WHERE l.room = j.value->>0 AND l.seq > j.value->>1 LIMIT ${TOLD_MAX}`;
 
 /** Reads the first of some records of several rooms, by instant, room and seq. */
 export function timelineFrom(where: string): string {
@@ -98,19 +119,28 @@ export function timelineFrom(where: string): string {
   return fitting(`l.room, l.ts, ${RECORD}`, sizes, ["ts", "room", "seq"]);
 }
 
-/** What others wrote, by room, from rows of `newsFrom`. */
-export function newsByRoom(rows: readonly Row[]): [uid: string, news: News][] {
-  const byRoom = Map.groupBy(rows, (row) => String(row["room"]));
-  return [...byRoom].map(([uid, of]) => [uid, newsOf(of)]);
+/** What others wrote, by room, from rows of `NEWS_IN_PASSING`: records that follow one another. */
+export function newsByRoom(rows: readonly Row[]): [uid: string, news: Told][] {
+  return [...Map.groupBy(rows, (row) => String(row["room"]))].map(([uid, of]) => {
+    const sorted = of.sort((a, b) => Number(a["seq"]) - Number(b["seq"]));
+    const first = Number(sorted[0]!["seq"]);
+    const end = sorted.findIndex((row, i) =>
+      row["body"] === null || Number(row["seq"]) !== first + i
+    );
+    return [uid, toldOf(end < 0 ? sorted : sorted.slice(0, end))];
+  });
 }
 
-/** What others wrote, from rows of one room. */
-export function newsOf(rows: readonly Row[]): News {
+function toldOf(rows: readonly Row[]): Told {
   return {
     records: rows.map(logRecord),
     idempotent: rows.filter((row) => row["idem"] !== null).map(idempotentRow),
-    isAll: rows.length < FOLLOW_RECORDS && rows.length === foundIn(rows),
   };
+}
+
+/** What others wrote to a room, from rows of `NEWS`. */
+export function newsOf(rows: readonly Row[]): News {
+  return { ...toldOf(rows), isAll: rows.length < FOLLOW_RECORDS && rows.length === foundIn(rows) };
 }
 
 /** How many there were, of rows of which only those are given that fit. */

@@ -13,7 +13,7 @@ const WORLDS: Readonly<Record<string, Omit<WorldOptions, "seed"> & { readonly fr
   "what others wrote is overlooked while a record is under way": {
     climate: { ...CALM, slow: 0.35 },
     instances: 2,
-    from: 10,
+    from: 60,
   },
   "what is in doubt counts as not written": {
     climate: { ...CALM, unanswered: 0.2 },

@@ -89,10 +89,10 @@ export const PLANTS: Readonly<Record<string, Plant>> = {
       (old) => async (...args) => ({ ...await old(...args), idempotent: [] }),
     ),
   "keys of repeated requests are not learnt from others": () =>
-    replace<unknown[], Promise<object>>(
-      CLASSES.Store,
-      "readNews",
-      (old) => async (...args) => ({ ...await old(...args), idempotent: [] }),
+    replace<[object, object], void>(
+      CLASSES.Follower,
+      "take",
+      (old) => (hot, news) => old(hot, { ...news, idempotent: [] }),
     ),
   "reads do not look at what others have written": () =>
     replace(CLASSES.Follower, "catchUp", () => () => Promise.resolve()),
