@@ -28,6 +28,23 @@ const PASSING_CALLS = new Set([
   "trust_judges",
 ]);
 
+/** Functions that take a map of entries and answer some of its keys. */
+const ON_MAPS = new Set([
+  "salient",
+  "focus",
+  "peripheral",
+  "elided",
+  "active",
+  "written_by",
+  "velocity_above",
+  "top_n",
+  "contested",
+  "stale",
+]);
+
+/** Those of them that know something of actions only. */
+const ON_ACTIONS = new Set(["contested", "stale"]);
+
 /** Functions that take an entry as a whole. */
 const WHOLE = new Set(["val", "meta", "dyn", "type", "optional.of", "optional.ofNonZeroValue"]);
 
@@ -140,12 +157,34 @@ function inferFunction(
   if (!def) throw unknownFunction(node, name, METHODS.has(name));
   if (!def.arity.includes(args.length)) return wrongCount(node, name, args.length, def.arity);
   if (PASSING_CALLS.has(name)) checker.passing.add(name);
-  const types = args.map((arg) =>
-    WHOLE.has(name) ? checker.infer(arg, names) : checker.value(arg, names, `is given to ${name}()`)
-  );
+  const types = args.map((arg, i) => {
+    if (i === 0 && ON_MAPS.has(name)) return inferMap(checker, node, name, arg, names);
+    if (WHOLE.has(name)) return checker.infer(arg, names);
+    return checker.value(arg, names, `is given to ${name}()`);
+  });
   checkTakes(checker, node, name, def, types);
   if (name === "matches") checkPattern(checker, args[1]);
   return functionType(checker, name, def, args, types);
+}
+
+/** The map that a function over rooms looks through: an entry is none, and not every map will do. */
+function inferMap(
+  checker: Checker,
+  node: Call,
+  name: string,
+  arg: Node,
+  names: Names | undefined,
+): Type {
+  const type = checker.infer(arg, names);
+  const isEntry = type.kind === "entry" || (type.kind === "optional" && type.of?.kind === "entry");
+  if (isEntry && (arg.op === "." || arg.op === ".?" || arg.op === "[]" || arg.op === "[?]")) {
+    checker.lint.inMap(arg, arg.args[0], name);
+    return DYN;
+  }
+  const isOther = ON_ACTIONS.has(name) && type.kind === "scope" && type.origin !== "actions";
+  if (!isOther) return checker.lint.value(arg, type, `is given to ${name}()`);
+  const call = name === "stale" ? "stale(actions, n)" : "contested(actions)";
+  return checker.nonsense(node, `${name}() works on actions`, `Write ${call}.`);
 }
 
 function functionType(

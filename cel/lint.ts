@@ -36,6 +36,15 @@ export class Lint {
     });
   }
 
+  /** Refuses an entry where a function looks through the map that it is in. */
+  inMap(node: Node, map: Node, name: string): void {
+    this.#report(node, { level: PRIMARY, text: (_own, printed) => printed(map, PRIMARY) }, {
+      detail: `${print(node)} is an entry, and ${name}() looks through a map of entries`,
+      hint: "Give it the map; what is known about one entry is its ._meta.",
+      help: "functions",
+    });
+  }
+
   /** Refuses an optional that is compared with something that is none. */
   optional(node: Node, type: Type): Type {
     const isEntry = type.of?.kind === "entry";

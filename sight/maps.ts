@@ -10,6 +10,7 @@ import type { Sight } from "../sight.ts";
 import { iso } from "../timers.ts";
 import type { AgentDefinition, Entry, Json, MessageBody } from "../types.ts";
 import { availabilityOf } from "./availability.ts";
+import { shownError } from "./errors.ts";
 import { scopeCell } from "./memos.ts";
 import { isMessageThere, isOpenFor, messageCounts } from "./messages.ts";
 
@@ -71,6 +72,7 @@ export function metaMap(
   key: string,
   entry: Entry,
   path: string,
+  more?: Readonly<Record<string, () => Value | undefined>>,
 ): CelMap {
   const members: Record<string, () => Value | undefined> = {
     revision: () => entry.revision,
@@ -95,6 +97,7 @@ export function metaMap(
     timer: () => entry.timer as Value | undefined,
     enabled: () => entry.enabled,
   };
+  if (more) Object.assign(members, more);
   if (scope === "_actions") {
     members["invocations"] = () => entry.stats?.invocations ?? 0;
     members["last_invoked_at"] = () => entry.stats ? iso(entry.stats.lastAt) : null;
@@ -199,7 +202,8 @@ export class ViewsMap extends EntriesMap {
     return new EntryMap(() => view.value, () => {
       const entry = this.sight.entry("_views", id);
       if (!entry) return new LazyMap({ elided: () => false });
-      return metaMap(this.sight, "_views", id, entry, `views.${id}`);
+      const error = () => view.error && (shownError(this.sight, id, view.error) as Value);
+      return metaMap(this.sight, "_views", id, entry, `views.${id}`, { error });
     });
   }
   override has(id: string): boolean {
@@ -351,6 +355,9 @@ export class MessagesMap extends LazyMap {
 /** How many messages `messages.recent` holds. */
 const RECENT = 100;
 
+/** Any message may be claimed: expressions may compare these of every one. */
+const UNCLAIMED = { claimed_by: null, claimed_at: null, lease_expires_at: null };
+
 function recentMessages(sight: Sight): Json {
   const places = sight.room.messages.places;
   const recent: Json[] = [];
@@ -359,8 +366,7 @@ function recentMessages(sight: Sight): Json {
     if (!isMessageThere(sight, seq)) continue;
     const entry = sight.room.get("_messages", String(seq))!;
     const message = entry.value as unknown as MessageBody;
-    const open = message.kind === "task" ? { claimed_by: null } : {};
-    recent.push({ seq, ts: iso(entry.firstAt), ...open, ...message } as unknown as Json);
+    recent.push({ seq, ts: iso(entry.firstAt), ...UNCLAIMED, ...message } as unknown as Json);
   }
   return recent.reverse();
 }

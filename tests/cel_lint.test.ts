@@ -64,6 +64,9 @@ const REFUSED: readonly (readonly [string, string])[] = [
     "state._shared.a == 1 || state._shared.b.meta.seq > 2 && has(views[self])",
     "state._shared.a.value == 1 || state._shared.b._meta.seq > 2 && self in views",
   ],
+  ["salient(state._shared.x, 0.5)", "salient(state._shared, 0.5)"],
+  ["'a' in focus(state[self]['x'])", '"a" in focus(state[self])'],
+  ["top_n(views.?total, 3)", "top_n(views, 3)"],
   [
     "(true ? state._shared.a : state._shared.b) == 1",
     "(true ? state._shared.a : state._shared.b).value == 1",
@@ -121,6 +124,7 @@ const ACCEPTED = [
   "true ? state._shared.turn : state._shared.other",
   "cel.bind(t, state._shared.turn, t.value + t._meta.seq)",
   "salient(state._shared, 0)",
+  "stale(actions, 1) + contested(actions) + top_n(agents, 1)",
   "params.meta == 1",
   "dyn(state._shared.turn) == 3",
 ];
@@ -128,6 +132,14 @@ const ACCEPTED = [
 for (const source of ACCEPTED) {
   Deno.test(`the lint accepts ${source}`, () => {
     compile(source, { field: "if", place: "call" });
+  });
+}
+
+for (const source of ["stale(state._shared, 3)", "contested(views)", "contested(state[self])"]) {
+  Deno.test(`what is known of actions only is not asked of others: ${source}`, () => {
+    const { code, facts } = refusal(source);
+    assert.deepEqual([code, facts["stage"]], ["invalid_cel", "check"]);
+    assert.match(facts.hint ?? "", /\(actions/);
   });
 }
 
