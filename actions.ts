@@ -7,17 +7,19 @@ import { versionOf } from "./canonical.ts";
 import { compile } from "./cel.ts";
 import type { Decision, Moment } from "./engine/types.ts";
 import { SyncError } from "./errors.ts";
-import { nearest, parseBody } from "./input.ts";
+import { nearest, ownScope, parseBody } from "./input.ts";
 import { EXPAND_PARAMS_MAX } from "./limits.ts";
 import { isPrivateScope } from "./policy.ts";
 import { literalTargets } from "./room/changes.ts";
 import type { Room } from "./room.ts";
 import {
+  type Gated,
   hasAuthority,
   mustFitValue,
+  mustGateSoundly,
   mustHaveAuthority,
   mustHaveRoomFor,
-  mustNotCycle,
+  mustNotPass,
   mustStayWithinLimits,
   standingOf,
 } from "./rules.ts";
@@ -74,7 +76,9 @@ function definitionFrom(room: Room, acting: Acting, params: Params): ActionDefin
     ...(params.enabled == null ? {} : { enabled: params.enabled }),
     writes: params.writes as unknown as WriteTemplate[],
     ...(params.result == null ? {} : { result: params.result }),
-    scope: params.scope ?? defaultScope(room, acting, params.writes as WriteTemplate[]),
+    scope: params.scope === undefined
+      ? defaultScope(room, acting, params.writes as WriteTemplate[])
+      : ownScope(params.scope, acting.agent, "params.scope"),
     registered_by: acting.agent,
     ...(standingOf(acting) === "participant" ? { standing: "participant" } : {}),
     ...(params.domain === undefined ? {} : { domain: params.domain }),
@@ -82,6 +86,16 @@ function definitionFrom(room: Room, acting: Acting, params: Params): ActionDefin
       ? { on_invoke: params.on_invoke as unknown as ActionDefinition["on_invoke"] }
       : {}),
   } as ActionDefinition;
+}
+
+/** The `enabled` of what a template will write, as far as it can be told before. */
+function gateOf({ scope, key, enabled }: WriteTemplate, i: number): Gated {
+  return {
+    scope: scope ?? "_shared",
+    key: key ?? "",
+    ...(enabled == null ? {} : { enabled }),
+    field: `params.writes[${i}].enabled`,
+  };
 }
 
 /** Registers an action, or replaces one. */
@@ -109,8 +123,10 @@ export function decideRegisterAction(
   const value = definition as unknown as JsonObject;
   const enabled = definition.enabled === undefined ? {} : { enabled: definition.enabled };
   if (definition.enabled !== undefined || isPrivateScope(definition.scope)) {
-    mustNotCycle(room, [{ scope: "_actions", key: params.id, value, ...enabled }]);
+    const field = "params.enabled";
+    mustGateSoundly(room, [{ scope: "_actions", key: params.id, value, ...enabled, field }]);
   }
+  mustNotPass(room, definition.writes.map(gateOf));
   mustFitValue(value, "params");
   const timer = params.timer == null ? undefined : arm(params.timer, "params.timer", now);
   const write: Write = {

@@ -10,10 +10,10 @@ import { compile } from "./cel.ts";
 import type { Decision, Moment } from "./engine/types.ts";
 import type { Engine } from "./engine.ts";
 import { invalid, SyncError } from "./errors.ts";
-import { agentId, json, jsonObject, parseBody } from "./input.ts";
+import { agentId, condition, json, jsonObject, parseBody } from "./input.ts";
 import { GRANTS_MAX } from "./limits.ts";
 import type { Room } from "./room.ts";
-import { mustFitValue, mustHaveRoomFor, mustNotCycle } from "./rules.ts";
+import { mustFitValue, mustGateSoundly, mustHaveRoomFor } from "./rules.ts";
 import { deleteEmbodiments, revokeRoomGrants } from "./store/tokens.ts";
 import { iso, resume } from "./timers.ts";
 import type { AgentDefinition, Json, Millis, Write } from "./types.ts";
@@ -24,7 +24,7 @@ export const patchAgentBody = z.strictObject({
   role: text.optional(),
   name: text.optional(),
   meta: json.optional(),
-  enabled: z.string().nullable().optional(),
+  enabled: condition.nullable().optional(),
   status: z.enum(["active", "busy", "idle", "done"]).optional(),
   substrate: jsonObject.optional(),
 });
@@ -49,7 +49,7 @@ export function decidePatchAgent(
     if (enabled === null) delete (next as { enabled?: string }).enabled;
     else {
       compile(enabled, { field: "enabled", place: "enabled", expect: "bool" });
-      mustNotCycle(room, [{ scope: "_agents", key: id, enabled }]);
+      mustGateSoundly(room, [{ scope: "_agents", key: id, enabled }]);
       (next as { enabled: string }).enabled = enabled;
     }
   }

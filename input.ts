@@ -59,6 +59,23 @@ export const scopeName = z.string().refine(isScopeName, {
   error: 'a scope is wanted: "_shared", a custom one such as "_board", or an agent\'s id',
 });
 
+/** A scope's name, or `self` for the caller's own. */
+export const ownOrScopeName = z.string().refine((name) => name === "self" || isScopeName(name), {
+  error:
+    'a scope is wanted: "_shared", a custom one such as "_board", an agent\'s id, or "self" for your own',
+});
+
+/** The scope that a caller means. Throws `invalid_argument` for the own one of who is no agent. */
+export function ownScope(scope: string, caller: string, field: string): string {
+  if (scope !== "self") return scope;
+  if (caller !== "" && caller !== "admin") return caller;
+  throw new SyncError("invalid_argument", `"${field}" is not valid: an admin has no own scope.`, {
+    field,
+    hint: "Name a scope, or act as an agent.",
+    example: { scope: "_shared" },
+  });
+}
+
 /** Is this a key? */
 export function isKey(key: string): boolean {
   return key.length >= 1 && key.length <= KEY_LENGTH_MAX && PRINTABLE.test(key) &&
@@ -75,6 +92,11 @@ export const keyName = z.string().refine(isKey, {
 export const json: z.ZodType<Json> = z.custom<Json>((value) => value !== undefined, {
   error: "JSON is wanted",
 });
+
+/** A condition as an expression; true and false are taken for the expressions they spell. */
+export const condition = z.union([z.string(), z.boolean()], {
+  error: "a CEL expression is wanted, as text",
+}).transform(String);
 
 /** A plain JSON object. */
 export const jsonObject = z.custom<Record<string, Json>>(

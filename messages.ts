@@ -5,11 +5,11 @@ import { mergePatch, versionOf } from "./canonical.ts";
 import { compile } from "./cel.ts";
 import type { Decision, Moment } from "./engine/types.ts";
 import { invalid, SyncError } from "./errors.ts";
-import { agentId, json, parseBody } from "./input.ts";
+import { agentId, condition, json, parseBody } from "./input.ts";
 import { LEASE_MS_MAX, RECIPIENTS_MAX } from "./limits.ts";
 import { CLAIM_ENDED } from "./room/changes.ts";
 import type { Room } from "./room.ts";
-import { mustFitValue, mustHaveRoomFor, mustNotCycle, mustStayWithinLimits } from "./rules.ts";
+import { mustFitValue, mustGateSoundly, mustHaveRoomFor, mustStayWithinLimits } from "./rules.ts";
 import { callerEyes, Sight } from "./sight.ts";
 import { isMessageThere } from "./sight/messages.ts";
 import { arm, iso, rest, resume } from "./timers.ts";
@@ -26,7 +26,7 @@ export const sendParams = z.strictObject({
   to: z.union([recipient, z.array(recipient).max(RECIPIENTS_MAX)]).nullable().optional(),
   reply_to: z.number().int().positive().nullable().optional(),
   timer: json.optional(),
-  enabled: z.string().nullable().optional(),
+  enabled: condition.nullable().optional(),
 });
 
 /** Parameters of `_claim_message`. */
@@ -77,7 +77,8 @@ export function decideSend(moment: Moment, acting: Acting, raw: Json): Decision<
   const enabled = params.enabled ?? undefined;
   if (enabled !== undefined) {
     compile(enabled, { field: "params.enabled", place: "enabled", expect: "bool" });
-    mustNotCycle(room, [{ scope: "_messages", key: String(seq), value, enabled }]);
+    const field = "params.enabled";
+    mustGateSoundly(room, [{ scope: "_messages", key: String(seq), value, enabled, field }]);
   }
   const writes: Write[] = [{
     scope: "_messages",

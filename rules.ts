@@ -20,7 +20,8 @@ import type { Room } from "./room.ts";
 import { cellOf } from "./room/changes.ts";
 import type { Json, Write } from "./types.ts";
 
-export { type Gated, mustNotCycle } from "./rules/enabled.ts";
+export { mustGateSoundly } from "./rules/enabled.ts";
+export { type Gated, hiddenByPassing, mustNotPass } from "./rules/passing.ts";
 
 /** Refuses a value larger than an entry may hold. Throws `too_large`. */
 export function mustFitValue(value: Json, field: string): number {
@@ -124,6 +125,7 @@ export function hasAuthority(room: Room, acting: Acting, scope: string): boolean
 /** Refuses to register under a scope that the caller has no authority over. Throws `scope_denied`. */
 export function mustHaveAuthority(room: Room, acting: Acting, scope: string): void {
   if (hasAuthority(room, acting, scope)) return;
+  const isOpen = scope === "_shared" || isCustomScope(scope);
   throw new SyncError(
     "scope_denied",
     `"${acting.agent}" has no authority over the scope "${scope}".`,
@@ -131,7 +133,9 @@ export function mustHaveAuthority(room: Room, acting: Acting, scope: string): vo
       scope,
       hint: isPrivateScope(scope)
         ? `Register it under your own scope ("${acting.agent}"), or ask an admin to grant you "${scope}".`
-        : `The vocabulary of this room is closed: register under your own scope ("${acting.agent}").`,
+        : isOpen
+        ? `The vocabulary of this room is closed: register under your own scope ("${acting.agent}").`
+        : "The service keeps this scope for itself: register under _shared, a custom scope or your own.",
     },
   );
 }

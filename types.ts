@@ -114,21 +114,24 @@ export interface Write {
   readonly enabled?: string;
 }
 
+/** The kinds of commands that records stand for. */
+export const RECORD_KINDS = [
+  "create",
+  "room",
+  "join",
+  "agent",
+  "leave",
+  "invoke",
+  "message",
+  "claim",
+  "release",
+  "timer",
+  "verdict",
+  "configure",
+  "base",
+] as const;
 /** What kind of command a record stands for. */
-export type RecordKind =
-  | "create"
-  | "room"
-  | "join"
-  | "agent"
-  | "leave"
-  | "invoke"
-  | "message"
-  | "claim"
-  | "release"
-  | "timer"
-  | "verdict"
-  | "configure"
-  | "base";
+export type RecordKind = typeof RECORD_KINDS[number];
 
 /** One line of a room's log, whole. `nonce` salts its parts and is never shown as such. */
 export interface LogRecord {

@@ -5,46 +5,42 @@ import { versionOf } from "./canonical.ts";
 import { CelError, compile, type Program } from "./cel.ts";
 import type { Decision, Moment } from "./engine/types.ts";
 import { SyncError } from "./errors.ts";
-import { json, jsonObject, nearest, parseBody, scopeName, vocabularyId } from "./input.ts";
+import {
+  condition,
+  json,
+  jsonObject,
+  nearest,
+  ownOrScopeName,
+  ownScope,
+  parseBody,
+  vocabularyId,
+} from "./input.ts";
 import { TEXT_LENGTH_MAX } from "./limits.ts";
 import type { Room } from "./room.ts";
 import {
   hasAuthority,
+  hiddenByPassing,
   mustFitValue,
+  mustGateSoundly,
   mustHaveAuthority,
   mustHaveRoomFor,
-  mustNotCycle,
   mustStayWithinLimits,
 } from "./rules.ts";
+import { canReadScope, isPrivateScope } from "./policy.ts";
 import { ownActor, rememberingAs } from "./rules/remembering.ts";
 import { callerEyes, Sight } from "./sight.ts";
 import { programOf } from "./sight/programs.ts";
+import { RENDER_TYPES, typeInstead } from "./surfaces.ts";
 import { arm } from "./timers.ts";
 import type { Json, Millis, ViewDefinition, Write } from "./types.ts";
-
-/** The surface types that `render.type` may name. */
-export const RENDER_TYPES = [
-  "metric",
-  "markdown",
-  "feed",
-  "view-table",
-  "view-grid",
-  "array-table",
-  "action-bar",
-  "action-form",
-  "action-choice",
-  "watch",
-  "section",
-  "json",
-] as const;
 
 /** Parameters of `_register_view`. */
 export const registerViewParams = z.strictObject({
   id: vocabularyId,
   expr: z.string({ error: "a CEL expression is wanted" }),
-  scope: scopeName.optional(),
+  scope: ownOrScopeName.optional(),
   description: z.string().max(TEXT_LENGTH_MAX).optional(),
-  enabled: z.string().nullable().optional(),
+  enabled: condition.nullable().optional(),
   render: z.union([jsonObject, z.string()]).nullable().optional(),
   timer: json.optional(),
   if_version: json.optional(),
@@ -112,7 +108,9 @@ export function viewWrite(
 ): Write {
   const params = parseBody(registerViewParams, raw, { example: EXAMPLE, at });
   checkView(room, params, `${at}.`);
-  const scope = params.scope ?? (registrar === "admin" || registrar === "" ? "_shared" : registrar);
+  const scope = params.scope === undefined
+    ? registrar === "admin" || registrar === "" ? "_shared" : registrar
+    : ownScope(params.scope, registrar, `${at}.scope`);
   const render = typeof params.render === "string" ? { type: params.render } : params.render;
   const definition: ViewDefinition = {
     id: params.id,
@@ -131,7 +129,8 @@ export function viewWrite(
     compile(definition.enabled, { field: `${at}.enabled`, place: "enabled", expect: "bool" });
   }
   const enabled = definition.enabled === undefined ? {} : { enabled: definition.enabled };
-  mustNotCycle(room, [{ scope: "_views", key: params.id, value, ...enabled }]);
+  const field = `${at}.enabled`;
+  mustGateSoundly(room, [{ scope: "_views", key: params.id, value, ...enabled, field }]);
   const known = room.get("_views", params.id);
   if (!known) mustStayWithinLimits(room, "views", 1);
   return {
@@ -163,7 +162,7 @@ export function decideRegisterView(
   if (params.if_version !== undefined) {
     mustMatchVersion(room, "_views", params.id, params.if_version);
   }
-  const warnings = viewWarnings(known, definition);
+  const warnings = viewWarnings(room, acting, known, definition);
   return {
     draft: {
       ...authorship(acting, room),
@@ -175,6 +174,8 @@ export function decideRegisterView(
     reply: (record) => {
       const sight = new Sight(hot, callerEyes(room, acting.agent, acting.seesAll), now);
       const result = sight.view(params.id);
+      const value = result?.value ?? null;
+      const instead = typeInstead(definition.render, value);
       return {
         invoked: true,
         action: "_register_view",
@@ -183,7 +184,8 @@ export function decideRegisterView(
         ...definition as unknown as Record<string, Json>,
         revision: write.revision,
         version: write.version,
-        value: result?.value ?? null,
+        value,
+        ...(instead === undefined ? {} : { inferred_type: instead }),
         ...(result?.error ? { error_in_value: result.error } : {}),
         reads: readsOf(programOf(definition.expr, "view")),
         ...warnings,
@@ -192,7 +194,14 @@ export function decideRegisterView(
   };
 }
 
+/** May the caller know what lies in a scope? */
+function mayName(room: Room, { agent, seesAll }: Acting, scope: string): boolean {
+  return !isPrivateScope(scope) || canReadScope(room, agent, seesAll, scope);
+}
+
 function viewWarnings(
+  room: Room,
+  acting: Acting,
   known: ViewDefinition | undefined,
   next: ViewDefinition,
 ): Record<string, Json> {
@@ -206,10 +215,14 @@ function viewWarnings(
       facts["redefinition"] = { previous_registrant: known.registered_by, changed };
     }
   }
-  const type = next.render?.["type"];
-  if (next.render && !(RENDER_TYPES as readonly Json[]).includes(type ?? "")) {
+  if (typeInstead(next.render, null) !== undefined) {
     warnings.push("unknown_render_type");
     facts["render_types"] = [...RENDER_TYPES];
+  }
+  const hidden = hiddenByPassing(room, next).filter(({ scope }) => mayName(room, acting, scope));
+  if (hidden.length > 0) {
+    warnings.push("hidden_by_passing");
+    facts["hidden"] = hidden.map(({ scope, key }) => `${scope}.${key}`);
   }
   if (warnings.length === 0) return {};
   return { warning: warnings.length === 1 ? warnings[0]! : warnings, ...facts };

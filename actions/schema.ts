@@ -1,6 +1,6 @@
 /** What a registration looks like, and what a write template does. */
 import { z } from "zod";
-import { json, jsonObject, record, scopeName, vocabularyId } from "../input.ts";
+import { condition, json, jsonObject, ownOrScopeName, record, vocabularyId } from "../input.ts";
 import { ACTION_WRITES_MAX, TEXT_LENGTH_MAX } from "../limits.ts";
 import type { ParamSpec, WriteTemplate } from "../types.ts";
 
@@ -31,7 +31,7 @@ const writeTemplate = z.strictObject({
   expr: z.boolean().optional(),
   if_version: json.optional(),
   timer: json.optional(),
-  enabled: z.string().nullable().optional(),
+  enabled: condition.nullable().optional(),
 });
 
 /** Parameters of `_register_action`. */
@@ -39,13 +39,13 @@ export const registerActionParams = z.strictObject({
   id: z.union([vocabularyId, z.literal("help")]),
   description: z.string().max(TEXT_LENGTH_MAX).optional(),
   params: record(paramSpec).nullable().optional(),
-  if: z.string().nullable().optional(),
-  enabled: z.string().nullable().optional(),
+  if: condition.nullable().optional(),
+  enabled: condition.nullable().optional(),
   writes: z.array(writeTemplate, { error: "a list of write templates is wanted" }).max(
     ACTION_WRITES_MAX,
   ),
   result: z.string().nullable().optional(),
-  scope: scopeName.optional(),
+  scope: ownOrScopeName.optional(),
   timer: json.optional(),
   on_invoke: z.strictObject({ timer: jsonObject }).nullable().optional(),
   domain: z.string().max(64).optional(),

@@ -7,7 +7,16 @@ import { compile } from "../cel.ts";
 import type { Decision, Moment } from "../engine/types.ts";
 import type { Engine } from "../engine.ts";
 import { invalid, SyncError } from "../errors.ts";
-import { agentId, json, jsonObject, keyName, parseBody, record, vocabularyId } from "../input.ts";
+import {
+  agentId,
+  condition,
+  json,
+  jsonObject,
+  keyName,
+  parseBody,
+  record,
+  vocabularyId,
+} from "../input.ts";
 import { TEXT_LENGTH_MAX } from "../limits.ts";
 import {
   type Access,
@@ -19,7 +28,7 @@ import {
 } from "../policy.ts";
 import { actorProof, type Prove } from "../registry/proof.ts";
 import type { Room } from "../room.ts";
-import { mustFitValue, mustHaveRoomFor, mustNotCycle, mustStayWithinLimits } from "../rules.ts";
+import { mustFitValue, mustGateSoundly, mustHaveRoomFor, mustStayWithinLimits } from "../rules.ts";
 import { deleteEmbodiments, insertEmbodiment, revokeRoomGrants } from "../store/tokens.ts";
 import { iso } from "../timers.ts";
 import { mint } from "../tokens.ts";
@@ -44,7 +53,7 @@ export const joinBody = z.strictObject({
   name: text.optional(),
   role: text.optional(),
   meta: json.optional(),
-  enabled: z.string().nullable().optional(),
+  enabled: condition.nullable().optional(),
   state: record(json).optional(),
   public_keys: z.array(keyName).max(256).optional(),
   views: z.array(z.looseObject({ id: vocabularyId, expr: z.string() })).max(256).optional(),
@@ -342,7 +351,7 @@ export function joinWrites(
     );
   }
   const isPlain = definition.enabled === undefined && writes.every((w) => w.scope !== "_views");
-  if (!isPlain) mustNotCycle(room, writes);
+  if (!isPlain) mustGateSoundly(room, writes);
   mustHaveRoomFor(room, writes);
   return writes;
 }

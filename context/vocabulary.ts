@@ -9,10 +9,19 @@ import type { Room } from "../room.ts";
 import type { Sight } from "../sight.ts";
 import { availabilityOf } from "../sight/availability.ts";
 import { builtinMeta, metaOf } from "../sight/meta.ts";
+import { shownError } from "../sight/errors.ts";
 import { programOf } from "../sight/programs.ts";
 import { tierOf } from "../sight/scores.ts";
+import { typeInstead } from "../surfaces.ts";
 import { iso } from "../timers.ts";
-import type { ActionDefinition, AgentDefinition, Entry, Json, JsonObject } from "../types.ts";
+import type {
+  ActionDefinition,
+  AgentDefinition,
+  Entry,
+  Json,
+  JsonObject,
+  ViewDefinition,
+} from "../types.ts";
 import type { ContextQuery } from "./query.ts";
 import { mayHaveFlipped } from "./state.ts";
 
@@ -22,7 +31,7 @@ export function showViews(
   query: ContextQuery,
   isStateWhole: boolean,
 ): Map<string, JsonObject> {
-  const isWhole = isStateWhole && !query.namesThresholds && query.elision === "auto";
+  const isWhole = isStateWhole && !query.namesThresholds;
   const shown = new Map<string, JsonObject>();
   for (const id of sight.viewIds()) {
     const view = showView(sight, id, query, isWhole);
@@ -71,21 +80,22 @@ function showView(
     : raw;
   const _meta = metaOf(sight, "_views", id, entry, tier, score);
   const definition = sight.room.view(id)!;
-  if (result.error) {
-    const { code, message, hint } = result.error;
-    const mayKnow = sight.eyes.canRead(definition.scope);
-    _meta["error"] = mayKnow
-      ? { code, message, ...(hint === undefined ? {} : { hint }) }
-      : { code };
-  }
-  const detail: JsonObject = query.depth === "lean" ? {} : {
-    expr: definition.expr,
-    scope: definition.scope,
-    ...(definition.description === undefined ? {} : { description: definition.description }),
-    ...(definition.enabled === undefined ? {} : { enabled: definition.enabled }),
-    ...(definition.render === undefined ? {} : { render: definition.render }),
-  };
+  if (result.error) _meta["error"] = shownError(sight, id, result.error);
+  const detail = query.depth === "lean" ? {} : viewDetail(definition, result.value);
   return { value: tier === "elided" ? null : result.value, ...detail, _meta };
+}
+
+function viewDetail(definition: ViewDefinition, value: Json): JsonObject {
+  const { expr, scope, description, enabled, render } = definition;
+  const instead = typeInstead(render, value);
+  return {
+    expr,
+    scope,
+    ...(description === undefined ? {} : { description }),
+    ...(enabled === undefined ? {} : { enabled }),
+    ...(render === undefined ? {} : { render }),
+    ...(instead === undefined ? {} : { inferred_type: instead }),
+  };
 }
 
 /** Agents by id, as presence has them. */
@@ -168,7 +178,8 @@ export function showActions(
     if (!isOpen) value["reason"] = "admin_only";
     value["builtin"] = true;
     if (query.depth !== "lean") value["params"] = builtin.params as unknown as Json;
-    shown.set(id, { value, _meta: builtinMeta() });
+    // Nothing is counted of built-ins, and they write no target that others could.
+    shown.set(id, { value, _meta: { ...builtinMeta(), contested: [] } });
   }
   for (const id of sight.room.scopes.get("_actions")?.keys() ?? []) {
     const entry = sight.entry("_actions", id);

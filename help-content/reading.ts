@@ -37,7 +37,7 @@ Rules of thumb:
 - Strings use " or '. In JSON bodies ' saves escaping.
 Where it is read with whose rights: an action's expressions see _shared, custom scopes, the action's
 scope and the invoker's own as state.self; a view sees what its scope may read; waits and eval what you may read.
-"enabled" may not read now, presence, scores or unread counts: what exists must not depend on the moment.
+"enabled" may not read now, presence, scores or unread counts, nor views that do: what exists must not depend on the moment.
 In URLs encode the expression (curl -G --data-urlencode). Functions: help "functions".`,
 
   wrapped_entries:

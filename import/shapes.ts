@@ -7,7 +7,7 @@ import { registerActionParams } from "../actions/schema.ts";
 import { json, jsonObject, keyName, scopeName, vocabularyId } from "../input.ts";
 import { VALUE_BYTES_MAX } from "../limits.ts";
 import { parseInstant } from "../timers.ts";
-import { type Json, RESERVED_SCOPES } from "../types.ts";
+import { type Json, RECORD_KINDS, RESERVED_SCOPES } from "../types.ts";
 
 const text = z.string().max(VALUE_BYTES_MAX);
 const count = z.number().int().min(0);
@@ -46,26 +46,10 @@ const write = z.strictObject({
   enabled: text.optional(),
 });
 
-const KINDS = [
-  "create",
-  "room",
-  "join",
-  "agent",
-  "leave",
-  "invoke",
-  "message",
-  "claim",
-  "release",
-  "timer",
-  "verdict",
-  "configure",
-  "base",
-] as const;
-
 const record = z.looseObject({
   seq: count,
   ts: instant,
-  kind: z.enum(KINDS),
+  kind: z.enum(RECORD_KINDS),
   agent: text,
   actor: text,
   on_behalf: text.optional(),
@@ -103,7 +87,12 @@ const entry = z.strictObject({
 
 const placed = z.tuple([scope, z.union([keyName, z.literal("help")]), entry]);
 
-const { params, writes } = registerActionParams.shape;
+const { params, writes: registered } = registerActionParams.shape;
+/** Templates as they are stored: an `enabled` that a registration spelled as JSON is text by then. */
+const writes = z.custom<z.input<typeof registered>>((list) =>
+  Array.isArray(list) &&
+  list.every((template) => typeof (template as { enabled?: Json } | null)?.enabled !== "boolean")
+).pipe(registered);
 
 /** What the service reads in its own scopes. */
 const DEFINITIONS: Readonly<Record<string, z.ZodType>> = {

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { Acting } from "../auth.ts";
 import type { Moment } from "../engine/types.ts";
-import { jsonObject, record } from "../input.ts";
+import { condition, jsonObject, record } from "../input.ts";
 import type { Elevate, Principal } from "../policy.ts";
 import type { SignedRequest } from "../registry/signed.ts";
 import type { Json, JsonObject } from "../types.ts";
@@ -13,7 +13,7 @@ const version = z.union([z.string(), z.number(), z.strictObject({ seq: z.number(
 export const invokeBody = z.strictObject({
   params: jsonObject.nullable().optional(),
   agent: z.string().optional(),
-  if: z.string().nullable().optional(),
+  if: condition.nullable().optional(),
   if_version: record(version).nullable().optional(),
   fence: z.strictObject({ message: z.number(), fence: z.number() }).nullable().optional(),
   dry_run: z.boolean().optional(),

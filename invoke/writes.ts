@@ -16,7 +16,7 @@ import {
   type Gated,
   mustFitRecord,
   mustFitValue,
-  mustNotCycle,
+  mustGateSoundly,
   mustStayWithinLimits,
 } from "../rules.ts";
 import { plain, type Sight } from "../sight.ts";
@@ -322,7 +322,7 @@ class Plan {
       if (!exists || enabled === undefined || enabled === room.get(scope, key)?.enabled) continue;
       gated.push({ scope, key, enabled });
     }
-    if (gated.length > 0) mustNotCycle(room, gated);
+    if (gated.length > 0) mustGateSoundly(room, gated);
     mustStayWithinLimits(this.stage.room, "keys", this.#addedKeys);
     mustStayWithinLimits(this.stage.room, "bytes", this.#addedBytes);
   }

@@ -4,7 +4,7 @@
  */
 import type { StandardSchemaWithJSON } from "@modelcontextprotocol/server";
 import { z } from "zod";
-import { jsonObject } from "../input.ts";
+import { condition, jsonObject } from "../input.ts";
 import type { Json, JsonObject } from "../types.ts";
 
 /** Sentences by member, and whole schemas for members whose own is too long to list. */
@@ -32,6 +32,10 @@ export function listed(
     unrepresentable: "any",
     override: ({ zodSchema, jsonSchema }) => {
       if (zodSchema === jsonObject as unknown) jsonSchema.type = "object";
+      if (zodSchema === condition as unknown) {
+        delete jsonSchema.anyOf;
+        jsonSchema.type = "string";
+      }
     },
   }) as Json) as JsonObject;
   const members = form["properties"] as Record<string, JsonObject> | undefined;

@@ -2,30 +2,24 @@
  * No two things decide about each other's being there. The graph of what `enabled` expressions
  * and views read, over the room as a record would leave it.
  */
-import { CelError, type Program } from "../cel.ts";
+import type { Program } from "../cel.ts";
 import { SyncError } from "../errors.ts";
 import { ENABLED_DEPTH_MAX, ROOM_ENABLED_MAX } from "../limits.ts";
 import { isPrivateScope } from "../policy.ts";
 import { cellOf, splitCell } from "../room/changes.ts";
 import type { Room } from "../room.ts";
-import { programOf } from "../sight/programs.ts";
+import { knownProgram } from "../sight/programs.ts";
 import type { ActionDefinition, Json, MessageBody, ViewDefinition } from "../types.ts";
-
-/** A thing about to be written: with an `enabled`, or something that such things may read. */
-export interface Gated {
-  readonly scope: string;
-  readonly key: string;
-  /** A view's or an action's definition, a message. */
-  readonly value?: Json;
-  readonly enabled?: string;
-}
+import { type Gated, mustNotPass } from "./passing.ts";
 
 /**
  * Refuses a write that would let things decide about each other's being there in a circle.
  * Reading a whole scope counts for every gated thing in it; a thing sees the room without itself,
- * an agent without what is its own. Throws `enabled_cycle {path}`, `limit_exceeded`.
+ * an agent without what is its own. What passes may not decide either. Throws
+ * `enabled_cycle {path}`, `invalid_cel`, `limit_exceeded`.
  */
-export function mustNotCycle(room: Room, writes: readonly Gated[]): void {
+export function mustGateSoundly(room: Room, writes: readonly Gated[]): void {
+  mustNotPass(room, writes);
   const added =
     writes.filter(({ scope, key, enabled }) =>
       enabled !== undefined && !room.gated.has(cellOf(scope, key))
@@ -158,9 +152,9 @@ class EnabledGraph {
     const reads = new Set<string>();
     if (scope === "_views") {
       const view = this.valueOf(scope, key) as unknown as ViewDefinition | undefined;
-      this.collect(safely(view?.expr, "view"), view?.scope ?? "", reads);
+      this.collect(knownProgram(view?.expr, "view"), view?.scope ?? "", reads);
     }
-    const gate = safely(this.enabledOf(scope, key), "enabled");
+    const gate = knownProgram(this.enabledOf(scope, key), "enabled");
     if (!gate) return reads;
     const seen = new Set<string>();
     this.collect(gate, "", seen);
@@ -229,13 +223,3 @@ class EnabledGraph {
 }
 
 const NOT_STATE: ReadonlySet<string> = new Set(["_views", "_actions", "_messages", "_agents"]);
-
-function safely(source: string | undefined, place: "view" | "enabled"): Program | undefined {
-  if (source === undefined) return undefined;
-  try {
-    return programOf(source, place);
-  } catch (error) {
-    if (error instanceof CelError) return undefined;
-    throw error;
-  }
-}

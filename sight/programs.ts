@@ -11,3 +11,14 @@ export function programOf(source: string, place: Place): Program {
     throw new CelError("argument", error.message);
   }
 }
+
+/** The same; undefined when there is no expression, or none that compiles. */
+export function knownProgram(source: string | undefined, place: Place): Program | undefined {
+  if (source === undefined) return undefined;
+  try {
+    return programOf(source, place);
+  } catch (error) {
+    if (error instanceof CelError) return undefined;
+    throw error;
+  }
+}

@@ -515,6 +515,53 @@ const RIGHTS: readonly Row[] = [
     has: { error: "scope_denied" },
     log: [],
   }),
+  registers("config", { scope: "_config", writes: [] }, {
+    does: "nor under what the service keeps for itself",
+    status: 403,
+    has: { error: "scope_denied", hint: /^The service keeps this scope/ },
+    log: [],
+  }),
+  registers("selfish", { scope: "self", writes: [] }, {
+    does: "one's own scope is self",
+    as: "bob",
+    has: { scope: "bob" },
+  }),
+  registers("selfish-admin", { scope: "self", writes: [] }, {
+    does: "which an admin has not",
+    as: "admin",
+    status: 400,
+    has: { error: "invalid_argument", field: "params.scope" },
+    log: [],
+  }),
+  {
+    does: "self is the scope of a view, too",
+    ask: "POST /rooms/:id/actions/_register_view/invoke",
+    as: "bob",
+    body: { params: { id: "selfish", expr: "self", scope: "self" } },
+    status: 201,
+    has: { scope: "bob", value: "bob" },
+    log: ["invoke _views.selfish=set"],
+  },
+  {
+    does: "a surface that there is not is shown as what suits the value",
+    ask: "POST /rooms/:id/actions/_register_view/invoke",
+    as: "bob",
+    body: { params: { id: "odd", expr: "[1, 2]", render: { type: "gauge" } } },
+    status: 201,
+    has: { warning: "unknown_render_type", inferred_type: "array-table" },
+    log: ["invoke _views.odd=set"],
+  },
+  {
+    does: "as the listing says",
+    ask: "GET /rooms/:id/context?only=views&depth=full",
+    status: 200,
+    has: {
+      views: {
+        odd: { render: { type: "gauge" }, inferred_type: "array-table" },
+        selfish: { inferred_type: undefined },
+      },
+    },
+  },
   registers("to-alice", { writes: [] }, {
     does: "nor over another's action",
     as: "bob",

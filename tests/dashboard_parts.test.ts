@@ -19,7 +19,8 @@ import { RoomStore } from "../frontend/store.ts";
 import { EventParser } from "../frontend/stream.ts";
 import { optionsOf } from "../frontend/surfaces/act.tsx";
 import { placeOf } from "../frontend/surfaces/follow.tsx";
-import { columnsOf, groupsOf, inferType } from "../frontend/surfaces/infer.ts";
+import { columnsOf, groupsOf } from "../frontend/surfaces/infer.ts";
+import { inferType } from "../surfaces.ts";
 import { linePoints } from "../frontend/surfaces/metric.tsx";
 import { scrollFor, stretchOf } from "../frontend/window.ts";
 

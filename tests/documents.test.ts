@@ -9,7 +9,7 @@ import { ROUTES } from "../http/routes.ts";
 import * as limits from "../limits.ts";
 import { VERBS } from "../policy.ts";
 import type { Json, JsonObject } from "../types.ts";
-import { RENDER_TYPES } from "../views.ts";
+import { RENDER_TYPES } from "../surfaces.ts";
 import { blocksOf, missingFrom, runDocument, serveForDocuments } from "./documents_runner.ts";
 import { makeRoom, startService } from "./harness.ts";
 

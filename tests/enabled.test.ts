@@ -377,7 +377,7 @@ Deno.test("A bad enabled is 400 invalid_cel with its field, wherever it stands",
       const join = await world.call("POST", "/agents", "admin", { id: "eve", enabled });
       assert.deepEqual([join.status, join.body.field], [400, "enabled"], enabled);
     }
-    for (const enabled of [5, true, {}, []]) {
+    for (const enabled of [5, {}, []]) {
       const { status, body } = await world.invoke("alice", "_send_message", { body: 1, enabled });
       assert.deepEqual([status, body.error], [400, "invalid_argument"]);
     }
@@ -394,5 +394,78 @@ Deno.test("An enabled that fails when evaluated is false, and comes back when it
     assert.equal(await world.eval("bob", "has(actions.x)"), false, "no boolean");
     await door(true);
     assert.equal(await world.eval("bob", "has(actions.x)"), true);
+  });
+});
+
+Deno.test("True and false as JSON are the expressions that they spell, wherever one is taken", async () => {
+  await World.run(async (world) => {
+    await world.register("alice", "off", { enabled: false });
+    await world.register("alice", "shut", { enabled: true, if: false });
+    await world.register("alice", "put", { writes: [{ key: "x", value: 1, enabled: false }] });
+    await world.must("alice", "_register_view", { id: "v", expr: "1", enabled: false });
+    await world.must("alice", "_send_message", { body: 1, enabled: false });
+    await world.must("alice", "put");
+    const { actions, views, messages, state } = await world.context("bob", "peek=true&depth=full");
+    assert.equal("off" in actions, false);
+    assert.deepEqual([actions.shut.value.if, actions.shut.value.available], ["false", false]);
+    assert.deepEqual([views, messages.count, state._shared], [{}, 0, {}]);
+    assert.equal((await world.invoke("alice", "put", {}, { if: false })).status, 409);
+    await world.must("alice", "put", {}, { if: true });
+    const gone = await world.call("PATCH", "/agents/bob", "admin", { enabled: false });
+    assert.equal(gone.status, 200, gone.text);
+    const joined = await world.call("POST", "/agents", "admin", { id: "eve", enabled: false });
+    assert.equal(joined.status, 201, joined.text);
+    assert.deepEqual(Object.keys((await world.context("alice")).agents), ["alice"]);
+  });
+});
+
+Deno.test("What passes does not decide about what is there, by way of views either", async () => {
+  await World.run(async (world) => {
+    const view = (id: string, expr: string) =>
+      world.must("alice", "_register_view", { id, expr, scope: "_shared" });
+    await view("late", "now > timestamp('2030-01-01T00:00:00Z')");
+    await view("by_way", "views.late.value");
+    await view("calm", "true");
+    const writes = (enabled: string) => [{ key: "x", value: 1, enabled }];
+    for (const enabled of ["views.late.value", 'views["by_way"].value == true']) {
+      const asks: [string, string, unknown][] = [
+        ["_send_message", "params.enabled", { body: 1, enabled }],
+        ["_register_view", "params.enabled", { id: "v", expr: "1", enabled }],
+        ["_register_action", "params.enabled", { id: "a", writes: [], enabled }],
+        ["_register_action", "params.writes[0].enabled", { id: "a", writes: writes(enabled) }],
+      ];
+      for (const [action, field, params] of asks) {
+        const { status, body } = await world.invoke("alice", action, params);
+        assert.deepEqual([status, body.error, body.field], [400, "invalid_cel", field], enabled);
+        assert.match(body.detail, /now by way of views\./);
+      }
+      const patch = await world.call("PATCH", "/agents/alice", "admin", { enabled });
+      assert.deepEqual([patch.status, patch.body.error], [400, "invalid_cel"], enabled);
+    }
+    await world.register("alice", "put", { writes: writes("views.calm.value") });
+    await world.must("alice", "put");
+    await world.register("alice", "own", {
+      writes: [{ scope: "alice", key: "y", value: 1, enabled: "views.calm.value" }],
+    });
+    await world.must("alice", "own");
+    const { body } = await world.must("bob", "_register_view", {
+      id: "calm",
+      expr: "views.by_way.value",
+      scope: "_shared",
+    });
+    assert.deepEqual(body.warning, ["view_redefined", "hidden_by_passing"]);
+    assert.deepEqual(body.hidden, ["_shared.x"], "what lies in alice's own scope is not named");
+    const again = await world.must("alice", "_register_view", {
+      id: "calm",
+      expr: "views.late.value",
+      scope: "_shared",
+    });
+    assert.deepEqual(again.body.hidden, ["_shared.x", "alice.y"]);
+    const calm = await world.must("alice", "_register_view", {
+      id: "calm",
+      expr: "1 == 1",
+      scope: "_shared",
+    });
+    assert.equal(calm.body.warning, "view_redefined");
   });
 });

@@ -1,68 +1,15 @@
 /** What a surface shows and as what: declared by `render`, or inferred from the value. Pure. */
+import { inferType, RENDER_TYPES, type RenderType } from "../../surfaces.ts";
 import type { Json, JsonObject, View } from "../model.ts";
-
-/** The kinds of surfaces. */
-export const SURFACE_TYPES = [
-  "metric",
-  "markdown",
-  "feed",
-  "view-table",
-  "view-grid",
-  "array-table",
-  "action-bar",
-  "action-form",
-  "action-choice",
-  "watch",
-  "section",
-  "json",
-] as const;
-/** One of them. */
-export type SurfaceType = typeof SURFACE_TYPES[number];
 
 /** A surface as it is drawn. */
 export interface Surface {
   readonly id: string;
-  readonly type: SurfaceType;
+  readonly type: RenderType;
   readonly label: string;
   readonly config: JsonObject;
   /** The view it belongs to; undefined for one inside a section. */
   readonly view: string | undefined;
-}
-
-const MARKDOWN = /(^|\n)(#{1,6} |[-*] |\d+\. |> |```|\|.*\|)|\*\*[^*]+\*\*|\[[^\]]+\]\([^)]+\)/;
-const LONG_TEXT = 120;
-
-/** The kind of surface that suits a value. */
-export function inferType(value: Json): SurfaceType {
-  if (value === null || typeof value === "number" || typeof value === "boolean") return "metric";
-  if (typeof value === "string") {
-    return value.length > LONG_TEXT || value.includes("\n") || MARKDOWN.test(value)
-      ? "markdown"
-      : "metric";
-  }
-  if (Array.isArray(value)) return isTabular(value) ? "array-table" : "json";
-  const leaves = Object.values(value);
-  return leaves.length > 0 && leaves.every(isScalar) ? "view-table" : "json";
-}
-
-function isScalar(value: Json): boolean {
-  return value === null || typeof value !== "object";
-}
-
-/** Are the first items all plain, or objects of nearly the same members? */
-function isTabular(list: readonly Json[]): boolean {
-  const head = list.slice(0, 5);
-  if (head.length === 0) return false;
-  if (head.every(isScalar)) return true;
-  if (!head.every((item) => item !== null && typeof item === "object" && !Array.isArray(item))) {
-    return false;
-  }
-  const names = head.map((item) => new Set(Object.keys(item as JsonObject)));
-  const first = names[0]!;
-  return names.every((other) =>
-    [...other].filter((name) => !first.has(name)).length +
-        [...first].filter((name) => !other.has(name)).length <= 1
-  );
 }
 
 /** The surface of a configuration: a view's `render`, or one inside a section. */
@@ -73,7 +20,7 @@ export function surfaceOf(
   view: string | undefined,
 ): Surface {
   const named = config["type"];
-  const type = SURFACE_TYPES.find((known) => known === named) ?? inferType(value);
+  const type = RENDER_TYPES.find((known) => known === named) ?? inferType(value);
   const label = config["label"] ?? config["title"];
   return { id, type, label: typeof label === "string" ? label : id, config, view };
 }

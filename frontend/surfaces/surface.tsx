@@ -6,12 +6,13 @@ import { useRoom } from "../room.ts";
 import { Tree } from "../tree.tsx";
 import { ActionBar, ActionChoice, ActionSurface } from "./act.tsx";
 import { FeedSurface, Watch } from "./follow.tsx";
-import { inferType, innerSurfaces, type Surface, type SurfaceType } from "./infer.ts";
+import { inferType, type RenderType } from "../../surfaces.ts";
+import { innerSurfaces, type Surface } from "./infer.ts";
 import { Metric } from "./metric.tsx";
 import { ArrayTable, PairTable, ViewGrid } from "./tables.tsx";
 import { MarkdownText } from "./text.tsx";
 
-const WIDE: ReadonlySet<SurfaceType> = new Set([
+const WIDE: ReadonlySet<RenderType> = new Set([
   "markdown",
   "feed",
   "array-table",
