@@ -1,10 +1,11 @@
 /** The log: pages and history as one reader sees them. */
 import type { Acting } from "./auth.ts";
 import { cutToBudget } from "./context/budget.ts";
-import type { ContextQuery } from "./context/query.ts";
+import { earlier } from "./context/messages.ts";
+import { type ContextQuery, INVOCATIONS } from "./context/query.ts";
 import type { HotRoom } from "./engine/hot.ts";
 import { rowsOf } from "./engine/rows.ts";
-import { SyncError } from "./errors.ts";
+import { invalid, SyncError } from "./errors.ts";
 import { AUDIT_RECORDS } from "./limits.ts";
 import { canReadScope } from "./policy.ts";
 import { shownTo } from "./record.ts";
@@ -12,7 +13,14 @@ import type { Room } from "./room.ts";
 import { baseOf, showBase } from "./snapshots.ts";
 import type { LogFilter } from "./store/rows.ts";
 import type { Store } from "./store.ts";
-import type { Json, JsonObject, LogRecord, Write } from "./types.ts";
+import {
+  type Json,
+  type JsonObject,
+  type LogRecord,
+  RECORD_KINDS,
+  type RecordKind,
+  type Write,
+} from "./types.ts";
 
 /** A record as its reader sees it. */
 export function showRecord(
@@ -29,16 +37,28 @@ export function showRecord(
   }, proof);
 }
 
-/** A page of the log. */
+/** The kinds of records that words name. Throws `invalid_argument` for one that is none. */
+export function recordKinds(words: readonly string[]): readonly RecordKind[] {
+  return words.map((word) => {
+    const kind = RECORD_KINDS.find((known) => known === word);
+    if (kind === undefined) {
+      throw invalid("kind", `${RECORD_KINDS.join(", ")} are wanted`, "invoke");
+    }
+    return kind;
+  });
+}
+
+/** A page of the log; the scope `self` is the caller's own. */
 export async function readLogPage(
   store: Store,
   hot: HotRoom,
   acting: Acting,
-  filter: LogFilter,
+  asked: LogFilter,
   upTo: number,
   proof: boolean,
 ): Promise<JsonObject> {
   const { room } = hot;
+  const filter = asked.scope === "self" ? { ...asked, scope: acting.agent } : asked;
   const limit = filter.limit ?? AUDIT_RECORDS;
   mustReadScope(room, acting, filter.scope);
   const { records: page, isMore } = await store.readPage(room.uid, { ...filter, limit, upTo });
@@ -133,6 +153,12 @@ export async function auditScope(
   return scope;
 }
 
+/** Says in a reply that shows the newest records how many there are, and where the others are. */
+export function tellAudit(body: JsonObject, room: Room, upTo: number, returned: number): void {
+  const total = upTo - (baseOf(room)?.seq ?? 0);
+  (body["_shaping"] as JsonObject)["audit"] = { total, returned, rest: `/rooms/${room.id}/log` };
+}
+
 /** Invocations in the form of messages, for readers that ask for them by kind. */
 export async function invocationMessages(
   store: Store,
@@ -143,9 +169,9 @@ export async function invocationMessages(
 ): Promise<JsonObject> {
   const { after, limit, from } = query.messages;
   const filter: LogFilter = {
-    kind: "invoke",
+    kinds: ["invoke"],
     upTo,
-    ...(from === undefined ? {} : { agent: from }),
+    ...(from === undefined ? {} : { agent: from === "self" ? acting.agent : from }),
   };
   const isForward = after !== undefined;
   const { records: page, isMore } = await store.readPage(hot.room.uid, {
@@ -156,11 +182,13 @@ export async function invocationMessages(
   if (!isForward) page.reverse();
   const recent = page.map((record) => invocationMessage(hot.room, acting, record));
   const last = page.at(-1);
+  const total = await store.countLog(hot.room.uid, filter);
   return {
     recent,
-    total: await store.countLog(hot.room.uid, filter),
+    total,
     returned: recent.length,
     ...(isForward && isMore && last ? { next_after: last.seq } : {}),
+    ...(!isForward && total > recent.length ? { earlier: earlier(total - recent.length, 0) } : {}),
   };
 }
 
@@ -215,14 +243,18 @@ export async function addFromLog(
   const { hot, acting, seq } = found;
   const isAudited = query.include.has("_audit") && body["state"] !== undefined;
   if (isAudited) {
-    (body["state"] as JsonObject)["_audit"] = await auditScope(store, hot, acting, seq);
+    const shown = await auditScope(store, hot, acting, seq);
+    (body["state"] as JsonObject)["_audit"] = shown;
+    tellAudit(body, hot.room, seq, Object.keys(shown).length);
   }
-  const isInvoked = query.messages.kind === "action_invocation" && body["messages"] !== undefined;
+  const isInvoked = query.messages.kinds?.has(INVOCATIONS) === true &&
+    body["messages"] !== undefined;
   if (isInvoked) {
     const shown = await invocationMessages(store, hot, acting, query, seq);
     Object.assign(body["messages"] as JsonObject, shown);
   }
   if (query.budget !== undefined && (isAudited || isInvoked)) {
-    cutToBudget(body, query.budget, isInvoked);
+    const page = query.messages.after === undefined ? "newest" : "ascending";
+    cutToBudget(body, query.budget, isInvoked ? page : "none");
   }
 }

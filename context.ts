@@ -4,7 +4,8 @@
  */
 import type { Acting } from "./auth.ts";
 import { addMostSalient, Budgeter } from "./context/budget.ts";
-import { collectMessages, type MessagesSection } from "./context/messages.ts";
+import { collectMessages, earlier, type MessagesSection } from "./context/messages.ts";
+import { inShape } from "./context/plain.ts";
 import type { ContextQuery } from "./context/query.ts";
 import { collectState, showEntry, type StateSection, tierFor } from "./context/state.ts";
 import { mayContestHaveChanged, showActions, showAgents, showViews } from "./context/vocabulary.ts";
@@ -68,8 +69,7 @@ export function buildContext(
   const laid = query.budget === undefined
     ? layOutWhole(frame, sight, collected, query)
     : layOutWithin(frame, sight, collected, query, query.budget);
-  const body = query.shape === "plain" ? plainShape(laid.body) : laid.body;
-  return { body, cursors: cursorsAfter(moment, acting, query, collected, laid) };
+  return { body: laid.body, cursors: cursorsAfter(moment, acting, query, collected, laid) };
 }
 
 /** Can changes since `since` not be told? Too old, ahead of the room, or the reader's rights changed. */
@@ -118,9 +118,7 @@ function shapingOf(query: ContextQuery, { state }: Collected): JsonObject {
     focus_threshold: query.focus,
     elide_threshold: query.elide,
     elision: query.elision,
-    ...(state.isWhole && query.sections.has("state") && query.elision === "auto"
-      ? { reason: "small" }
-      : {}),
+    ...(state.isWhole && query.sections.has("state") ? { reason: "small" } : {}),
     state_entries: counts,
     ...(left.length > 0 ? { sections_elided: left } : {}),
   };
@@ -216,7 +214,7 @@ function layOutWhole(
   const { state, messages } = collected;
   const shown = (frame["state"] ?? {}) as Record<string, JsonObject>;
   for (const candidate of state.candidates) {
-    put(shown[candidate.shownScope]!, candidate.key, showEntry(sight, candidate, state, query));
+    shown[candidate.shownScope]![candidate.key] = showEntry(sight, candidate, state, query);
   }
   for (const section of ["views", "agents", "actions"] as const) {
     if (frame[section] !== undefined) frame[section] = Object.fromEntries(collected[section]);
@@ -226,12 +224,9 @@ function layOutWhole(
     section["recent"] = messages.page.map((message) => message.body);
     section["returned"] = messages.page.length;
     if (messages.nextAfter !== undefined) section["next_after"] = messages.nextAfter;
+    if (messages.before > 0) section["earlier"] = earlier(messages.before, messages.earlierAfter);
   }
-  return { body: frame, isStateWhole: true, readTo: messages?.readTo };
-}
-
-function put(target: JsonObject, key: string, value: Json): void {
-  target[key] = value;
+  return { body: inShape(frame, query.shape), isStateWhole: true, readTo: messages?.readTo };
 }
 
 /** Lays out by priority until the budget is used up: four characters to a token. */
@@ -242,7 +237,7 @@ function layOutWithin(
   query: ContextQuery,
   tokens: number,
 ): LaidOut {
-  const budgeter = new Budgeter(frame, tokens);
+  const budgeter = new Budgeter(frame, tokens, query.shape);
   const { state, messages } = collected;
   const page = messages?.page ?? [];
   for (const message of page) if (message.isDirected) budgeter.addMessage(message);
@@ -256,14 +251,14 @@ function layOutWithin(
   for (const [id, agent] of collected.agents) budgeter.addMember("agents", id, agent);
   addEntries(false);
   const unread = query.messages.after === undefined ? page.find((m) => m.isUnread) : undefined;
-  const first = unread ?? page[0];
+  // What was read already is of use from its end; a page that was asked for goes on from its start.
+  const isNewest = query.messages.after === undefined && query.since === undefined;
+  const first = unread ?? page.at(isNewest ? -1 : 0);
   if (first && !first.isDirected) budgeter.addFirst(first);
-  for (const isUnread of [true, false]) {
-    for (const message of page) {
-      const isLeft = message !== first && !message.isDirected && message.isUnread === isUnread;
-      if (isLeft) budgeter.addMessage(message);
-    }
-  }
+  const others = page.filter((message) => message !== first && !message.isDirected);
+  const known = others.filter((message) => !message.isUnread);
+  for (const message of others) if (message.isUnread) budgeter.addMessage(message);
+  for (const message of isNewest ? known.reverse() : known) budgeter.addMessage(message);
   for (const [id, view] of collected.views) budgeter.addMember("views", id, view);
   for (const [id, action] of collected.actions) {
     const { available, reason, builtin } = action["value"] as JsonObject;
@@ -273,52 +268,12 @@ function layOutWithin(
     budgeter.addMember("actions", id, { value: brief });
   }
   for (const [id, action] of collected.actions) budgeter.replaceMember("actions", id, action);
-  const { body, readTo } = budgeter.finish(page, messages?.nextAfter);
+  const { body, readTo } = budgeter.finish(messages, isNewest);
   const limit = messages?.readTo;
   return {
     body,
     isStateWhole,
     readTo: limit === undefined || readTo === undefined ? undefined : Math.min(limit, readTo),
-  };
-}
-
-/** v6's form: entries are their values, views `{value}`, agents and actions their value objects. */
-function plainShape(body: JsonObject): JsonObject {
-  const elided: string[] = [];
-  const failed: JsonObject = {};
-  const state: JsonObject = {};
-  for (
-    const [scope, entries] of Object.entries((body["state"] ?? {}) as Record<string, JsonObject>)
-  ) {
-    const shown: JsonObject = {};
-    for (const [key, entry] of Object.entries(entries as Record<string, JsonObject>)) {
-      if ((entry["_meta"] as JsonObject | undefined)?.["elided"] === true) {
-        elided.push(`${scope}.${key}`);
-      }
-      put(shown, key, scope === "_audit" ? entry as Json : entry["value"]!);
-    }
-    state[scope] = shown;
-  }
-  const views: JsonObject = {};
-  for (const [id, view] of Object.entries((body["views"] ?? {}) as Record<string, JsonObject>)) {
-    const error = (view["_meta"] as JsonObject)["error"];
-    if (error !== undefined) failed[id] = error;
-    views[id] = { value: view["value"]!, ...(view["system"] ? { system: true } : {}) };
-  }
-  const values = (section: string): JsonObject =>
-    Object.fromEntries(
-      Object.entries((body[section] ?? {}) as Record<string, JsonObject>).map((
-        [id, item],
-      ) => [id, item["value"]!]),
-    );
-  const shaping = { ...body["_shaping"] as JsonObject, shape: "plain", elided, failed };
-  return {
-    ...body,
-    ...(body["state"] === undefined ? {} : { state }),
-    ...(body["views"] === undefined ? {} : { views }),
-    ...(body["agents"] === undefined ? {} : { agents: values("agents") }),
-    ...(body["actions"] === undefined ? {} : { actions: values("actions") }),
-    _shaping: shaping,
   };
 }
 

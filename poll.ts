@@ -3,12 +3,19 @@ import type { Acting } from "./auth.ts";
 import { buildContext } from "./context.ts";
 import type { ContextQuery } from "./context/query.ts";
 import type { Moment } from "./engine/types.ts";
+import { SyncError } from "./errors.ts";
 import { describeRoom } from "./rooms.ts";
 import { iso } from "./timers.ts";
 import type { Json, JsonObject } from "./types.ts";
 
 /** The room, its refusals and its open waits, under the same policy as everything else. */
 export function poll(moment: Moment, acting: Acting, asked: ContextQuery): JsonObject {
+  if (asked.budget !== undefined) {
+    throw new SyncError("invalid_argument", '"budget" is not valid: a poll shows everything.', {
+      field: "budget",
+      hint: "GET /rooms/:id/context keeps to a budget.",
+    });
+  }
   const query: ContextQuery = { ...asked, elision: "none", depth: "usage", peek: true };
   const { body } = buildContext(moment, acting, query);
   return {

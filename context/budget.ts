@@ -1,12 +1,17 @@
 /** Fills a reply up to a budget, and says what was left out. */
-import type { Json, JsonObject } from "../types.ts";
-import type { ShownMessage } from "./messages.ts";
+import type { JsonObject } from "../types.ts";
+import { earlier, type MessagesSection, type ShownMessage } from "./messages.ts";
+import { entrySize, inShape, type Listing, memberSize } from "./plain.ts";
+import type { ContextQuery } from "./query.ts";
 import type { Candidate } from "./state.ts";
 
 type Left = "state" | "messages" | "views" | "actions" | "agents";
 
-/** Characters reserved for the report of what was left out. */
-const REPORT = 220;
+/** Characters that saying how to get the messages before a page takes. */
+const EARLIER = 72;
+
+/** Characters reserved for the report of what was left out, and of what lies before. */
+const REPORT = 220 + EARLIER;
 
 /** Characters by which counts and `next_after` may grow when more is left out. */
 const DIGITS = 48;
@@ -32,10 +37,18 @@ export class Budgeter {
   readonly #left: Record<Left, number> = { state: 0, messages: 0, views: 0, actions: 0, agents: 0 };
   readonly #messages = new Set<ShownMessage>();
 
-  constructor(private readonly body: JsonObject, private readonly tokens: number) {
+  constructor(
+    private readonly body: JsonObject,
+    private readonly tokens: number,
+    private readonly shape: ContextQuery["shape"],
+  ) {
     this.#max = tokens * 4;
-    this.#used = JSON.stringify(body).length + REPORT;
+    this.#used = this.frameSize();
     this.trimFrame();
+  }
+
+  private frameSize(): number {
+    return JSON.stringify(inShape(this.body, this.shape)).length + REPORT;
   }
 
   /** A frame larger than the whole budget gives up what can be asked for again. */
@@ -53,7 +66,7 @@ export class Budgeter {
       );
       this.body["state"] = Object.fromEntries(always.map((scope) => [scope, {}]));
     }
-    this.#used = JSON.stringify(this.body).length + REPORT;
+    this.#used = this.frameSize();
   }
 
   /** How many entries fit at most, however small they are. */
@@ -75,7 +88,7 @@ export class Budgeter {
   /** Adds an entry; false when it does not fit. */
   addEntry(scope: string, key: string, shown: JsonObject): boolean {
     const isNewScope = (this.body["state"] as JsonObject)[scope] === undefined;
-    const size = JSON.stringify(key).length + JSON.stringify(shown).length + 2;
+    const size = JSON.stringify(key).length + entrySize(scope, key, shown, this.shape) + 2;
     if (!this.take(size + (isNewScope ? scope.length + 6 : 0))) {
       this.#left.state++;
       return false;
@@ -86,8 +99,8 @@ export class Budgeter {
   }
 
   /** Adds a view, agent or action; false when it does not fit. */
-  addMember(section: "views" | "agents" | "actions", id: string, shown: JsonObject): boolean {
-    if (!this.take(JSON.stringify(id).length + JSON.stringify(shown).length + 2)) {
+  addMember(section: Listing, id: string, shown: JsonObject): boolean {
+    if (!this.take(JSON.stringify(id).length + memberSize(section, id, shown, this.shape) + 2)) {
       this.#left[section]++;
       return false;
     }
@@ -97,10 +110,10 @@ export class Budgeter {
 
   /** Shows more of a member that is there already, if that fits. */
   replaceMember(section: "actions", id: string, shown: JsonObject): void {
-    const members = this.body[section] as Record<string, Json>;
+    const members = this.body[section] as Record<string, JsonObject>;
     if (!Object.hasOwn(members, id)) return;
-    const growth = JSON.stringify(shown).length - JSON.stringify(members[id]).length;
-    if (this.take(growth)) members[id] = shown;
+    const size = (member: JsonObject): number => memberSize(section, id, member, this.shape);
+    if (this.take(size(shown) - size(members[id]!))) members[id] = shown;
   }
 
   /** Adds a message; false when it does not fit. */
@@ -134,28 +147,41 @@ export class Budgeter {
     this.addMessage(message);
   }
 
-  /** The reply, and how far its messages go without leaving out one that the reader has not read. */
+  /**
+   * The reply, and how far its messages go without leaving out one that the reader has not read.
+   * In a page of the newest, those left out at its beginning lie before it.
+   */
   finish(
-    page: readonly ShownMessage[],
-    nextAfter: number | undefined,
+    messages: MessagesSection | undefined,
+    isNewest: boolean,
   ): { body: JsonObject; readTo: number | undefined } {
-    const upTo = (isGap: (message: ShownMessage) => boolean): number | undefined => {
-      const gap = page.findIndex((message) => isGap(message) && !this.#messages.has(message));
-      return page[(gap < 0 ? page.length : gap) - 1]?.order;
-    };
-    const section = this.body["messages"] as JsonObject | undefined;
-    if (section) {
-      const shown = page.filter((message) => this.#messages.has(message));
-      section["recent"] = shown.map((message) => message.body);
-      section["returned"] = shown.length;
-      const next = shown.length < page.length ? upTo(() => true) ?? page[0]!.order - 1 : nextAfter;
-      if (next !== undefined) section["next_after"] = next;
-    }
-    const shaping = this.body["_shaping"] as JsonObject;
-    const { body } = this;
-    shaping["budget"] = { tokens: this.tokens, used: 0, left_out: { ...this.#left } };
-    (shaping["budget"] as JsonObject)["used"] = Math.ceil((JSON.stringify(body).length + 8) / 4);
-    return { body, readTo: upTo((message) => message.isUnread) };
+    const page = messages?.page ?? [];
+    const isLeftOut = (message: ShownMessage): boolean => !this.#messages.has(message);
+    if (messages) this.finishMessages(messages, isNewest, isLeftOut);
+    const budget = { tokens: this.tokens, used: 0, left_out: { ...this.#left } };
+    (this.body["_shaping"] as JsonObject)["budget"] = budget;
+    const body = inShape(this.body, this.shape);
+    budget.used = Math.ceil((JSON.stringify(body).length + 8) / 4);
+    const gap = page.findIndex((message) => message.isUnread && isLeftOut(message));
+    return { body, readTo: page[(gap < 0 ? page.length : gap) - 1]?.order };
+  }
+
+  private finishMessages(
+    { page, nextAfter, before, earlierAfter }: MessagesSection,
+    isNewest: boolean,
+    isLeftOut: (message: ShownMessage) => boolean,
+  ): void {
+    const section = this.body["messages"] as JsonObject;
+    const shown = page.filter((message) => !isLeftOut(message));
+    section["recent"] = shown.map((message) => message.body);
+    section["returned"] = shown.length;
+    const begin = isNewest
+      ? Math.max(0, page.findIndex((message) => message.isUnread || !isLeftOut(message)))
+      : 0;
+    const gap = page.findIndex((message, i) => i >= begin && isLeftOut(message));
+    const next = gap < 0 ? nextAfter : page[gap - 1]?.order ?? page[0]!.order - 1;
+    if (next !== undefined) section["next_after"] = next;
+    if (before + begin > 0) section["earlier"] = earlier(before + begin, earlierAfter);
   }
 }
 
@@ -183,10 +209,15 @@ export function addMostSalient(
 
 /**
  * Cuts what was added from the log to what the budget leaves: the oldest records of `_audit` go
- * first, then the last of a page of invocations.
+ * first, then of a page of invocations the last, or of the newest ones the first.
  */
-export function cutToBudget(body: JsonObject, tokens: number, isInvoked: boolean): void {
-  const report = (body["_shaping"] as JsonObject)["budget"] as JsonObject;
+export function cutToBudget(
+  body: JsonObject,
+  tokens: number,
+  invoked: "none" | "ascending" | "newest",
+): void {
+  const shaping = body["_shaping"] as JsonObject;
+  const report = shaping["budget"] as JsonObject;
   const left = report["left_out"] as Record<Left, number>;
   // The counts of the report grow by as many digits.
   let over = JSON.stringify(body).length + DIGITS - tokens * 4;
@@ -197,14 +228,26 @@ export function cutToBudget(body: JsonObject, tokens: number, isInvoked: boolean
     delete audit![seq];
     left.state++;
   }
-  const messages = body["messages"] as JsonObject | undefined;
-  const recent = (messages?.["recent"] ?? []) as JsonObject[];
-  while (isInvoked && over > 0 && recent.length > 0) {
-    const last = recent.pop()!;
-    over -= JSON.stringify(last).length + 1;
-    left.messages++;
-    messages!["next_after"] = Number(last["seq"]) - 1;
-    messages!["returned"] = recent.length;
+  if (audit) (shaping["audit"] as JsonObject)["returned"] = Object.keys(audit).length;
+  if (invoked !== "none") {
+    const messages = body["messages"] as JsonObject;
+    left.messages += cutInvocations(messages, over, invoked === "newest");
   }
   report["used"] = Math.ceil(JSON.stringify(body).length / 4);
+}
+
+function cutInvocations(messages: JsonObject, excess: number, isNewest: boolean): number {
+  const recent = messages["recent"] as JsonObject[];
+  let cut = 0;
+  let over = excess + (isNewest && excess > 0 ? EARLIER : 0);
+  while (over > 0 && recent.length > 0) {
+    const gone = (isNewest ? recent.shift() : recent.pop())!;
+    over -= JSON.stringify(gone).length + 1;
+    cut++;
+    if (!isNewest) messages["next_after"] = Number(gone["seq"]) - 1;
+  }
+  messages["returned"] = recent.length;
+  const before = Number(messages["total"]) - recent.length;
+  if (isNewest && before > 0) messages["earlier"] = earlier(before, 0);
+  return cut;
 }

@@ -22,8 +22,17 @@ export interface MessagesSection {
   /** Messages that fit the filters, page or not. */
   readonly total: number;
   readonly nextAfter?: number;
+  /** Messages that fit the filters and lie before the page. */
+  readonly before: number;
+  /** What the page of those begins after. */
+  readonly earlierAfter: number;
   /** The cursor that the page may move to; undefined when it must stay. */
   readonly readTo?: number;
+}
+
+/** How many messages lie before a page, and how to get them. */
+export function earlier(count: number, after: number): JsonObject {
+  return { count, expand: `?messages_after=${after}` };
 }
 
 /** Collects the page. */
@@ -34,7 +43,7 @@ export function collectMessages(sight: Sight, query: ContextQuery): MessagesSect
   const open = [...room.messages.openTasks].filter((seq) => isOpenFor(sight, seq)).length;
   const counters = { ...counts, unclaimed: open };
   const cursor = live.presence.get(eyes.self)?.read ?? 0;
-  const isFiltered = filter.kind !== undefined || filter.from !== undefined ||
+  const isFiltered = filter.kinds !== undefined || filter.from !== undefined ||
     filter.to !== undefined ||
     filter.thread !== undefined || filter.unclaimed;
   const places = room.messages.places;
@@ -57,6 +66,8 @@ export function collectMessages(sight: Sight, query: ContextQuery): MessagesSect
     counters,
     page: page.map(({ order, seq }) => showMessage(sight, order, seq, cursor)),
     total: visible.length,
+    before: first,
+    earlierAfter: visible[first - filter.limit - 1]?.order ?? 0,
     ...(isMore && last ? { nextAfter: last.order } : {}),
     ...(movesCursor && last && last.order > cursor ? { readTo: last.order } : {}),
   };
@@ -104,10 +115,15 @@ function fits(
   if (since !== undefined && !mayHaveChanged(sight, place, since)) return false;
   const { seq } = place;
   const message = sight.room.message(seq)!;
-  if (filter.kind !== undefined && message.kind !== filter.kind) return false;
-  if (filter.from !== undefined && message.from !== filter.from) return false;
-  if (filter.to !== undefined && !message.to?.includes(filter.to)) return false;
+  if (filter.kinds !== undefined && !filter.kinds.has(message.kind)) return false;
+  if (filter.from !== undefined && message.from !== agentNamed(sight, filter.from)) return false;
+  if (filter.to !== undefined && !message.to?.includes(agentNamed(sight, filter.to))) return false;
   return !filter.unclaimed || isOpenFor(sight, seq);
+}
+
+/** The agent that a filter names: `self` is the reader. */
+function agentNamed(sight: Sight, name: string): string {
+  return name === "self" ? sight.eyes.self : name;
 }
 
 /** Tells whether a message is the thread's first, or replies to it directly or by others. */

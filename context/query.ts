@@ -9,11 +9,14 @@ export const SECTIONS = ["state", "views", "agents", "actions", "messages"] as c
 /** A section's name. */
 export type Section = typeof SECTIONS[number];
 
+/** The kind under which invocations can be read as messages. */
+export const INVOCATIONS = "action_invocation";
+
 /** Filters of the messages section. */
 export interface MessageQuery {
   readonly after?: number;
   readonly limit: number;
-  readonly kind?: string;
+  readonly kinds?: ReadonlySet<string>;
   readonly from?: string;
   readonly to?: string;
   readonly thread?: number;
@@ -120,11 +123,8 @@ export function parseContextQuery(get: Parameters): ContextQuery {
 }
 
 function parseWhole(get: Parameters): ContextQuery {
-  const words = (name: string): string[] =>
-    get(name).flatMap((text) => text.split(",")).map((word) => word.trim()).filter((word) =>
-      word !== ""
-    );
-  const { sections, onlyScopes } = parseOnly(words("only"));
+  const include = new Set(wordsOf(get, "include").map(checkInclude));
+  const { sections, onlyScopes } = withIncluded(parseOnly(wordsOf(get, "only")), include);
   if (!flag(get, "actions", true)) sections.delete("actions");
   if (!flag(get, "messages", true)) sections.delete("messages");
   // Rendering drops the nulls; here its value is only looked at.
@@ -135,7 +135,7 @@ function parseWhole(get: Parameters): ContextQuery {
     depth: oneOf(get, "depth", ["lean", "full", "usage"], "lean"),
     sections,
     ...(onlyScopes ? { onlyScopes } : {}),
-    include: new Set(words("include").map(checkInclude)),
+    include,
     expand: get("expand").flatMap((text) => text.split(",")).filter((path) => path !== "").map(
       checkExpand,
     ),
@@ -153,7 +153,27 @@ function parseWhole(get: Parameters): ContextQuery {
   };
 }
 
-function parseOnly(only: readonly string[]): { sections: Set<Section>; onlyScopes?: Set<string> } {
+/** The sections that `only` leaves, and the scopes of state where it leaves but some. */
+interface Only {
+  readonly sections: Set<Section>;
+  readonly onlyScopes?: Set<string>;
+}
+
+/**
+ * What is included is shown whatever `only` leaves out, and the records that `only` names are
+ * included: neither is dropped without a word.
+ */
+function withIncluded({ sections, onlyScopes }: Only, include: Set<string>): Only {
+  if (onlyScopes?.has("_audit")) include.add("_audit");
+  const extra = [...include].filter((word) => word !== "_hidden");
+  if (sections.has("state")) {
+    return onlyScopes ? { sections, onlyScopes: new Set([...onlyScopes, ...extra]) } : { sections };
+  }
+  if (extra.length === 0) return { sections };
+  return { sections: sections.add("state"), onlyScopes: new Set(extra) };
+}
+
+function parseOnly(only: readonly string[]): Only {
   if (only.length === 0) return { sections: new Set(SECTIONS) };
   const sections = new Set<Section>();
   const scopes = new Set<string>();
@@ -194,16 +214,26 @@ function parseMessages(get: Parameters): MessageQuery {
   const after = whole(get, "messages_after", 0, Number.MAX_SAFE_INTEGER);
   const thread = whole(get, "messages_thread", 1, Number.MAX_SAFE_INTEGER);
   const text = (name: string): string | undefined => get(name)[0] || undefined;
-  const kind = text("messages_kind"), from = text("messages_from"), to = text("messages_to");
+  const from = text("messages_from"), to = text("messages_to");
+  const kinds = new Set(wordsOf(get, "messages_kind"));
+  if (kinds.has(INVOCATIONS) && kinds.size > 1) {
+    throw invalid("messages_kind", `${INVOCATIONS} is wanted alone: it is read from the log`);
+  }
   return {
     limit: whole(get, "messages_limit", 1, MESSAGES_LIMIT_MAX) ?? MESSAGES_LIMIT_DEFAULT,
     unclaimed: flag(get, "messages_unclaimed", false),
     ...(after === undefined ? {} : { after }),
     ...(thread === undefined ? {} : { thread }),
-    ...(kind === undefined ? {} : { kind }),
+    ...(kinds.size === 0 ? {} : { kinds }),
     ...(from === undefined ? {} : { from }),
     ...(to === undefined ? {} : { to }),
   };
+}
+
+/** A parameter that is a list of words, with commas or given several times. */
+export function wordsOf(get: Parameters, name: string): string[] {
+  return get(name).flatMap((text) => text.split(",")).map((word) => word.trim())
+    .filter((word) => word !== "");
 }
 
 /** A parameter that is one of a few words. */

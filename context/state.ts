@@ -130,7 +130,7 @@ export function tierFor(
   query: ContextQuery,
 ): { tier: Tier; shown: boolean } {
   if (isExpanded(candidate, query)) return { tier: "focus", shown: true };
-  if (section.isWhole && query.elision === "auto") return { tier: "focus", shown: true };
+  if (section.isWhole) return { tier: "focus", shown: true };
   const tier = tierOf(candidate.score, query.focus, query.elide);
   if (tier !== "elided") return { tier, shown: true };
   const shown = query.elision === "none" || candidate.isNew;

@@ -1,6 +1,6 @@
 /** Routes about the log: pages, history, verification. */
-import { readHistory, readLogPage } from "../audit.ts";
-import { flag, oneOf, whole } from "../context/query.ts";
+import { readHistory, readLogPage, recordKinds } from "../audit.ts";
+import { flag, oneOf, whole, wordsOf } from "../context/query.ts";
 import { invalid } from "../errors.ts";
 import { LOG_LIMIT_DEFAULT, LOG_LIMIT_MAX } from "../limits.ts";
 import type { LogFilter } from "../store/rows.ts";
@@ -16,16 +16,17 @@ function limitOf(call: Call): number {
 function filterOf(call: Call): LogFilter {
   const text = (name: string): string | undefined => call.query(name)[0] || undefined;
   const after = whole(call.query, "after", 0, Number.MAX_SAFE_INTEGER);
+  const kinds = recordKinds(wordsOf(call.query, "kind"));
   const filter: Record<string, string | number> = { limit: limitOf(call) };
   if (after !== undefined) filter["after"] = after;
-  for (const name of ["kind", "agent", "actor", "action", "scope", "key"]) {
+  for (const name of ["agent", "actor", "action", "scope", "key"]) {
     const value = text(name);
     if (value !== undefined) filter[name] = value;
   }
   if (filter["key"] !== undefined && filter["scope"] === undefined) {
     throw invalid("scope", '"key" goes with "scope"', "_shared");
   }
-  return filter as LogFilter;
+  return { ...filter as LogFilter, ...(kinds.length === 0 ? {} : { kinds }) };
 }
 
 async function log(call: Call): Promise<Reply> {

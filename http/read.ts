@@ -1,5 +1,5 @@
 /** Routes that read: context, wait, poll, eval, salience, help. */
-import { addFromLog, auditScope } from "../audit.ts";
+import { addFromLog, auditScope, tellAudit } from "../audit.ts";
 import { buildContext, moveCursors, showSalience } from "../context.ts";
 import { CONTEXT_PARAMETERS, fromJson, parseContextQuery, whole } from "../context/query.ts";
 import { invalid } from "../errors.ts";
@@ -145,8 +145,10 @@ export const READ_ROUTES: readonly Route[] = [
     handle: async (call) => {
       const query = parseContextQuery(call.query);
       const found = await call.look("poll", (moment, acting) => poll(moment, acting, query));
-      const audit = await auditScope(call.deps.store, found.hot, found.acting, found.seq);
-      const body = { ...found.value, audit: Object.values(audit).reverse() };
+      const shown = await auditScope(call.deps.store, found.hot, found.acting, found.seq);
+      const audit = Object.values(shown).reverse();
+      const body = { ...found.value, audit };
+      tellAudit(body, found.hot.room, found.seq, audit.length);
       return { body, seq: found.seq };
     },
   },

@@ -80,4 +80,4 @@ export const PICTURES: Readonly<Record<string, Uint8Array<ArrayBuffer>>> = {
 };
 
 /** The digest of the browser's sources that belong to this version. */
-export const FRONTEND_DIGEST = "391889ad4a8e83b3ac6d1076cb3d6053146d8571821c43aad3a0c5f6fcc21c6b";
+export const FRONTEND_DIGEST = "8fef965a5e816ef6c4cdbcf8156ba7f0ef943de15527c35e26237ca85d5a50d1";

@@ -1,5 +1,5 @@
 /** The rows that the store takes and gives. Types only. */
-import type { Json, LogRecord, Millis, Presence } from "../types.ts";
+import type { Json, LogRecord, Millis, Presence, RecordKind } from "../types.ts";
 
 /** A room's row. */
 export interface RoomRow {
@@ -110,7 +110,7 @@ export interface LogFilter {
   readonly before?: number;
   readonly limit?: number;
   readonly newestFirst?: boolean;
-  readonly kind?: string;
+  readonly kinds?: readonly RecordKind[];
   readonly agent?: string;
   readonly actor?: string;
   readonly action?: string;

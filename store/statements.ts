@@ -169,7 +169,7 @@ export function logRecord(row: Row): LogRecord {
   };
 }
 
-const EQUAL_FILTERS = ["kind", "agent", "actor", "action"] as const;
+const EQUAL_FILTERS = ["agent", "actor", "action"] as const;
 
 export function logWhere(
   filter: LogFilter,
@@ -184,6 +184,8 @@ export function logWhere(
   add("AND seq > :after", "after", filter.after);
   add("AND seq <= :upTo", "upTo", filter.upTo);
   add("AND seq < :before", "before", filter.before);
+  const kinds = filter.kinds && JSON.stringify(filter.kinds);
+  add("AND kind IN (SELECT value FROM json_each(:kinds))", "kinds", kinds);
   for (const name of EQUAL_FILTERS) add(`AND ${name} = :${name}`, name, filter[name]);
   if (filter.scope !== undefined) {
     args["scope"] = filter.scope;

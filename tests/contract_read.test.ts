@@ -321,10 +321,83 @@ const READING: readonly Row[] = [
     has: { state: { _audit: { "4": { kind: "invoke", action: "_register_action" } } } },
   },
   {
+    does: "and says how many records there are, and where",
+    ask: "GET /rooms/:id/context?only=state&include=_audit",
+    status: 200,
+    has: { _shaping: { audit: { total: 6, returned: 6, rest: /^\/rooms\/[^/]+\/log$/ } } },
+  },
+  {
+    does: "as a scope of its own, too",
+    ask: "GET /rooms/:id/context?only=state._audit",
+    status: 200,
+    has: { state: { _shared: undefined, _audit: { "4": { kind: "invoke" } } } },
+  },
+  {
+    does: "what is included is shown beside other sections",
+    ask: "GET /rooms/:id/context?only=actions&include=_audit,_config",
+    status: 200,
+    has: {
+      actions: { put: {} },
+      messages: undefined,
+      state: { _shared: undefined, _config: {}, _audit: { "4": { kind: "invoke" } } },
+    },
+  },
+  {
+    does: "and beside other scopes",
+    ask: "GET /rooms/:id/context?only=state._shared&include=_views",
+    status: 200,
+    has: { state: { _shared: { a: {} }, _views: {}, self: undefined } },
+  },
+  {
+    does: "a small room is shown in the focus tier without elision, too",
+    ask: "GET /rooms/:id/context?elision=none",
+    status: 200,
+    has: {
+      state: { _shared: { a: { value: "a", _meta: { writer: "alice", via: "put", seq: 5 } } } },
+      _shaping: { reason: "small", state_entries: { focus: 2, peripheral: 0 } },
+    },
+  },
+  {
+    does: "thresholds are kept to without elision, too",
+    ask: "GET /rooms/:id/context?elision=none&focus_threshold=1",
+    status: 200,
+    has: {
+      state: { _shared: { a: { value: "a", _meta: { writer: undefined } } } },
+      _shaping: { reason: undefined, state_entries: { peripheral: 2 } },
+    },
+  },
+  {
+    does: "a built-in contests nothing, and nothing is counted of it",
+    ask: "GET /rooms/:id/context?only=actions&depth=usage",
+    status: 200,
+    has: {
+      actions: {
+        _send_message: {
+          value: { builtin: true, usage: undefined },
+          _meta: { contested: [], invocations: undefined },
+        },
+      },
+    },
+  },
+  {
     does: "invocations read as messages when asked for",
     ask: "GET /rooms/:id/context?only=messages&messages_kind=action_invocation",
     status: 200,
     has: { messages: { count: 0, recent: (list: unknown[]) => list.length === 3 } },
+  },
+  {
+    does: "the newest of them, with how to get the others",
+    ask: "GET /rooms/:id/context?only=messages&messages_kind=action_invocation&messages_limit=1",
+    status: 200,
+    has: {
+      messages: { recent: [{ seq: 6 }], earlier: { count: 2, expand: "?messages_after=0" } },
+    },
+  },
+  {
+    does: "and alone: they are read from the log",
+    ask: "GET /rooms/:id/context?only=messages&messages_kind=chat,action_invocation",
+    status: 400,
+    has: { error: "invalid_argument", field: "messages_kind" },
   },
   {
     does: "salience orders",
@@ -350,7 +423,15 @@ const READING: readonly Row[] = [
       messages: {},
       refusals: [],
       waits: [],
+      audit: (records: unknown[]) => records.length === 6,
+      _shaping: { audit: { total: 6, returned: 6 }, budget: undefined },
     },
+  },
+  {
+    does: "all of it, whatever the budget: that is a context's",
+    ask: "GET /rooms/:id/poll?budget=1000",
+    status: 400,
+    has: { error: "invalid_argument", field: "budget" },
   },
   {
     does: "eval answers value, type and reads",
@@ -398,6 +479,25 @@ const READING: readonly Row[] = [
     as: "view",
     status: 200,
     has: { records: [{ seq: 4 }, { seq: 5 }], head: 6, total: 3, next_after: 5 },
+  },
+  {
+    does: "by several kinds",
+    ask: "GET /rooms/:id/log?kind=create,join&kind=invoke&limit=1",
+    as: "view",
+    status: 200,
+    has: { records: [{ seq: 1 }], total: 6 },
+  },
+  {
+    does: "by none that there is not",
+    ask: "GET /rooms/:id/log?kind=invoke,invocation",
+    status: 400,
+    has: { error: "invalid_argument", field: "kind", message: /create, room, join/ },
+  },
+  {
+    does: "and by the scope of one's own",
+    ask: "GET /rooms/:id/log?scope=self",
+    status: 200,
+    has: { records: [], total: 0 },
   },
   {
     does: "verify",
@@ -482,6 +582,111 @@ Deno.test("A budget is kept, to the character, and says what it left out", async
     const shown = Object.keys(body.state._shared).length;
     assert.equal(shown + body._shaping.budget.left_out.state, 60);
   }
+  await on.close();
+});
+
+Deno.test("Pages of messages say what lies before them; within a budget the newest are preferred", async () => {
+  const on = await startService();
+  const room = await makeRoom(on, ["alice", "bob"]);
+  const token = room.agents["alice"];
+  const sent: number[] = [];
+  for (let i = 0; i < 30; i++) {
+    const params = { body: `${i} ${"x".repeat(60)}`, kind: i % 2 ? "chat" : "note" };
+    sent.push((await on.invoke(room.id, "_send_message", params, token)).body.seq);
+  }
+  const messages = async (query: string, as: string | undefined = room.view) =>
+    (await on.call("GET", `/rooms/${room.id}/context?only=messages&${query}`, { token: as })).body
+      .messages;
+  const seqs = (page: { recent: { seq: number }[] }): number[] => page.recent.map((m) => m.seq);
+
+  const last = await messages("messages_limit=4");
+  assert.deepEqual(seqs(last), sent.slice(-4));
+  assert.deepEqual(last.earlier, { count: 26, expand: `?messages_after=${sent[21]}` });
+  const before = await messages(`messages_limit=4&messages_after=${sent[21]}`);
+  assert.deepEqual(seqs(before), sent.slice(22, 26));
+  assert.deepEqual(before.earlier, { count: 22, expand: `?messages_after=${sent[17]}` });
+  assert.equal("earlier" in await messages("messages_limit=4&messages_after=0"), false);
+
+  const within = await messages("budget=800");
+  const shown = seqs(within);
+  assert.ok(shown.length > 3 && shown.length < 30, `${shown}`);
+  assert.deepEqual(shown, sent.slice(-shown.length), "the newest, ascending");
+  assert.equal("next_after" in within, false);
+  assert.equal(within.earlier.count, 30 - shown.length);
+  const forward = await messages("budget=800&messages_after=0");
+  assert.deepEqual(seqs(forward), sent.slice(0, forward.recent.length));
+  assert.equal(forward.next_after, forward.recent.at(-1).seq);
+
+  const unread = await messages("budget=800", room.agents["bob"]);
+  assert.deepEqual(seqs(unread), sent.slice(0, unread.recent.length), "what is unread first");
+  const next = await messages("budget=800", room.agents["bob"]);
+  assert.deepEqual(seqs(next), sent.slice(-next.recent.length), "then the newest of what was read");
+  assert.ok(seqs(next).includes(sent[unread.recent.length]!), "the cursor moved no further");
+
+  assert.equal((await messages("messages_kind=note")).total, 15);
+  assert.equal((await messages("messages_kind=note,chat&messages_from=self", token)).total, 30);
+  assert.equal((await messages("messages_from=self", room.agents["bob"])).total, 0);
+  await on.invoke(room.id, "_send_message", { body: 1, to: "bob" }, token);
+  assert.equal((await messages("messages_to=self", room.agents["bob"])).total, 1);
+  assert.equal((await messages("messages_to=self", token)).total, 0);
+  await on.close();
+});
+
+Deno.test("A budget counts what is sent, as plain values, too", async () => {
+  const on = await startService();
+  const room = await makeRoom(on, ["alice"]);
+  const token = room.agents["alice"];
+  const writes = [{ key: "${params.k}", value: "${params.k}" }];
+  await on.invoke(room.id, "_register_action", { id: "put", writes }, token);
+  for (let i = 0; i < 60; i++) await on.invoke(room.id, "put", { k: `k${i}` }, token);
+  for (const [i, expr] of ["1 / 0", "2"].entries()) {
+    await on.invoke(room.id, "_register_view", { id: `v${i}`, expr }, token);
+  }
+  const read = async (query: string) =>
+    await on.call("GET", `/rooms/${room.id}/context?budget=1500&peek=true&${query}`, { token });
+  const [wrapped, plain, elided] = await Promise.all([
+    read("shape=wrapped"),
+    read("shape=plain"),
+    read("shape=plain&focus_threshold=1&elide_threshold=1"),
+  ]);
+  for (const { text, body } of [wrapped, plain, elided]) {
+    assert.ok(text.length <= 6_000, `${text.length}`);
+    const { used } = body._shaping.budget;
+    assert.ok(Math.abs(used - text.length / 4) < 3, `${used} tokens, ${text.length} characters`);
+  }
+  assert.ok(wrapped.body._shaping.budget.left_out.state > 10);
+  assert.equal(Object.keys(plain.body.state._shared).length, 60);
+  assert.equal(plain.body._shaping.failed.v0.code, "cel_error");
+  await on.close();
+});
+
+Deno.test("Expressions see why a view has no value, and of every message who holds it", async () => {
+  const on = await startService();
+  const room = await makeRoom(on, ["alice", "bob"]);
+  const token = room.agents["alice"];
+  for (const kind of ["chat", "task"]) {
+    await on.invoke(room.id, "_send_message", { body: kind, kind }, token);
+  }
+  await on.invoke(room.id, "_claim_message", { seq: 5, lease_ms: 60_000 }, room.agents["bob"]);
+  const define = (id: string, expr: string, scope: string) =>
+    on.invoke(room.id, "_register_view", { id, expr, scope }, token);
+  await define("bad", "state.self.gone.value", "alice");
+  await define("fine", "1", "_shared");
+  await define("code", "views.bad._meta.error.code", "_shared");
+  const value = async (expr: string, as = token): Promise<unknown> =>
+    (await on.call("POST", `/rooms/${room.id}/eval`, { token: as, body: { expr } })).body.value;
+  const bob = room.agents["bob"];
+  assert.equal(await value("views.code.value"), "cel_error");
+  assert.equal(await value("has(views.bad._meta.error.message)"), true);
+  assert.equal(await value("has(views.bad._meta.error.message)", bob), false);
+  assert.equal(await value("has(views.fine._meta.error)"), false);
+  assert.deepEqual(
+    await value("messages.recent.map(m, [m.claimed_by, m.claimed_at == null])"),
+    [[null, true], ["bob", false]],
+  );
+  assert.equal(await value("messages.recent.filter(m, m.lease_expires_at == null).size()"), 1);
+  const { body } = await on.call("GET", `/rooms/${room.id}/context?only=messages`, { token });
+  assert.equal("claimed_by" in body.messages.recent[0], false, "on the wire it is left out");
   await on.close();
 });
 

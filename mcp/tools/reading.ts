@@ -1,8 +1,8 @@
 /** Tools that read a room: context, wait, help, evaluation, history. */
 import { z } from "zod";
-import { addFromLog, readHistory, readLogPage } from "../../audit.ts";
+import { addFromLog, readHistory, readLogPage, recordKinds } from "../../audit.ts";
 import { buildContext, moveCursors } from "../../context.ts";
-import { fromJson, parseContextQuery } from "../../context/query.ts";
+import { fromJson, parseContextQuery, wordsOf } from "../../context/query.ts";
 import { evalBody, evaluateFor } from "../../eval.ts";
 import { readHelp } from "../../help.ts";
 import { jsonObject } from "../../input.ts";
@@ -121,7 +121,7 @@ async function evaluate(call: ToolCall, args: JsonObject): Promise<JsonObject> {
 
 /** The writes to a key, a prefix or a scope; without a scope the log itself. */
 async function history(call: ToolCall, args: JsonObject): Promise<JsonObject> {
-  const { room, scope, key, prefix, after, limit = HISTORY_LIMIT_DEFAULT, ...filter } = args;
+  const { room, scope, key, prefix, after, kind, limit = HISTORY_LIMIT_DEFAULT, ...filter } = args;
   const page = {
     limit: limit as number,
     ...(after === undefined ? {} : { after: after as number }),
@@ -130,7 +130,9 @@ async function history(call: ToolCall, args: JsonObject): Promise<JsonObject> {
   const verb = scope === undefined ? "log.read" : "history.read";
   const { hot, acting, seq } = await call.look(room as string, verb, undefined, () => undefined);
   if (scope === undefined) {
-    return await readLogPage(store, hot, acting, { ...filter, ...page } as LogFilter, seq, false);
+    const kinds = recordKinds(wordsOf(fromJson({ kind: kind ?? null }), "kind"));
+    const wanted = { ...filter, ...page, ...(kinds.length === 0 ? {} : { kinds }) } as LogFilter;
+    return await readLogPage(store, hot, acting, wanted, seq, false);
   }
   const which = key === undefined ? { prefix: (prefix ?? "") as string } : { key: key as string };
   return await readHistory(store, hot, acting, { scope: scope as string, ...which, ...page }, seq);
