@@ -80,4 +80,4 @@ export const PICTURES: Readonly<Record<string, Uint8Array<ArrayBuffer>>> = {
 };
 
 /** The digest of the browser's sources that belong to this version. */
-export const FRONTEND_DIGEST = "8fef965a5e816ef6c4cdbcf8156ba7f0ef943de15527c35e26237ca85d5a50d1";
+export const FRONTEND_DIGEST = "f46127ca40901a5d7a9a44f3afa11e53e0ba0ff76f83b98c4f1bfa489f4a20ea";

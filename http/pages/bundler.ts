@@ -5,6 +5,8 @@ const FRONTEND = new URL("../../frontend/", import.meta.url);
 /** Where a build is kept. */
 export const DIST = new URL("dist/", FRONTEND);
 const ENTRIES = ["app.tsx", "landing.ts"] as const;
+/** What the browser's code imports from outside its folder. */
+export const OUTSIDE = ["surfaces.ts"] as const;
 
 /** Bundles the sources. Throws when this runtime cannot. */
 export async function bundle(): Promise<ReadonlyMap<string, string>> {
@@ -32,14 +34,16 @@ export async function bundle(): Promise<ReadonlyMap<string, string>> {
 /** A digest of the sources, so that an old build is never taken for a new one. */
 export async function sourceDigest(): Promise<string> {
   const texts: string[] = [];
+  const add = async (name: string, folder: URL): Promise<void> => {
+    texts.push(`${name}\n${await Deno.readTextFile(new URL(name, folder))}`);
+  };
   const walk = async (folder: URL): Promise<void> => {
     for await (const entry of Deno.readDir(folder)) {
       if (entry.isDirectory && entry.name !== "dist") await walk(new URL(`${entry.name}/`, folder));
-      else if (/\.tsx?$/.test(entry.name)) {
-        texts.push(`${entry.name}\n${await Deno.readTextFile(new URL(entry.name, folder))}`);
-      }
+      else if (/\.tsx?$/.test(entry.name)) await add(entry.name, folder);
     }
   };
   await walk(FRONTEND);
+  for (const name of OUTSIDE) await add(name, new URL("../", FRONTEND));
   return sha256(texts.sort().join("\n"));
 }
