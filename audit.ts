@@ -6,6 +6,7 @@ import { type ContextQuery, INVOCATIONS } from "./context/query.ts";
 import type { HotRoom } from "./engine/hot.ts";
 import { rowsOf } from "./engine/rows.ts";
 import { invalid, SyncError } from "./errors.ts";
+import { ownScope } from "./input.ts";
 import { AUDIT_RECORDS } from "./limits.ts";
 import { canReadScope } from "./policy.ts";
 import { shownTo } from "./record.ts";
@@ -58,7 +59,9 @@ export async function readLogPage(
   proof: boolean,
 ): Promise<JsonObject> {
   const { room } = hot;
-  const filter = asked.scope === "self" ? { ...asked, scope: acting.agent } : asked;
+  const filter = asked.scope === undefined
+    ? asked
+    : { ...asked, scope: ownScope(asked.scope, acting.agent, "scope") };
   const limit = filter.limit ?? AUDIT_RECORDS;
   mustReadScope(room, acting, filter.scope);
   const { records: page, isMore } = await store.readPage(room.uid, { ...filter, limit, upTo });
@@ -92,7 +95,7 @@ export async function readHistory(
   upTo: number,
 ): Promise<JsonObject> {
   const { room } = hot;
-  const scope = wanted.scope === "self" ? acting.agent : wanted.scope;
+  const scope = ownScope(wanted.scope, acting.agent, "scope");
   mustReadScope(room, acting, scope);
   const { key, prefix, after, limit } = wanted;
   const filter: LogFilter = {

@@ -69,9 +69,9 @@ export const ownOrScopeName = z.string().refine((name) => name === "self" || isS
 export function ownScope(scope: string, caller: string, field: string): string {
   if (scope !== "self") return scope;
   if (caller !== "" && caller !== "admin") return caller;
-  throw new SyncError("invalid_argument", `"${field}" is not valid: an admin has no own scope.`, {
+  throw new SyncError("invalid_argument", `"${field}" is not valid: only agents have a scope.`, {
     field,
-    hint: "Name a scope, or act as an agent.",
+    hint: "Name a scope, or act as an agent: self is that agent's own.",
     example: { scope: "_shared" },
   });
 }

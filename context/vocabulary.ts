@@ -162,6 +162,9 @@ function agentValue(
   };
 }
 
+/** Nothing is counted of built-ins, and they write no target that others could. */
+const BUILTIN_META: JsonObject = { ...builtinMeta(), contested: [] };
+
 /** Actions by id, built-ins first: available, or why not. */
 export function showActions(
   sight: Sight,
@@ -178,8 +181,7 @@ export function showActions(
     if (!isOpen) value["reason"] = "admin_only";
     value["builtin"] = true;
     if (query.depth !== "lean") value["params"] = builtin.params as unknown as Json;
-    // Nothing is counted of built-ins, and they write no target that others could.
-    shown.set(id, { value, _meta: { ...builtinMeta(), contested: [] } });
+    shown.set(id, { value, _meta: BUILTIN_META });
   }
   for (const id of sight.room.scopes.get("_actions")?.keys() ?? []) {
     const entry = sight.entry("_actions", id);

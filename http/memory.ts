@@ -7,6 +7,7 @@ import { invalid } from "../errors.ts";
 import { exportLines } from "../export.ts";
 import { fork } from "../fork.ts";
 import { importRoom } from "../import.ts";
+import { ownScope } from "../input.ts";
 import { DIFF_LIMIT_DEFAULT, DIFF_LIMIT_MAX, SAMPLES_KEPT } from "../limits.ts";
 import { replay } from "../replay.ts";
 import { review } from "../review.ts";
@@ -43,7 +44,7 @@ async function diffBetween(call: Call): Promise<Reply> {
     from,
     to,
     limit: whole(call.query, "limit", 1, DIFF_LIMIT_MAX) ?? DIFF_LIMIT_DEFAULT,
-    ...(scope === undefined ? {} : { scope: scope === "self" ? acting.agent : scope }),
+    ...(scope === undefined ? {} : { scope: ownScope(scope, acting.agent, "scope") }),
     ...(after === undefined ? {} : { after }),
   });
   return { body, seq: head };

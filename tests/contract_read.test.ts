@@ -499,6 +499,13 @@ const READING: readonly Row[] = [
     status: 200,
     has: { records: [], total: 0 },
   },
+  ...["log?scope=self", "history/self/a", "diff?from=1&scope=self"].map((path): Row => ({
+    does: `who is no agent has none: ${path}`,
+    ask: `GET /rooms/:id/${path}`,
+    as: "view",
+    status: 400,
+    has: { error: "invalid_argument", field: "scope" },
+  })),
   {
     does: "verify",
     ask: "GET /rooms/:id/verify",
