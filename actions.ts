@@ -24,7 +24,7 @@ import {
   standingOf,
 } from "./rules.ts";
 import { ownActor, rememberingAs } from "./rules/remembering.ts";
-import type { Sight } from "./sight.ts";
+import { callerEyes, Sight } from "./sight.ts";
 import { type Availability, availabilityOf } from "./sight/availability.ts";
 import { arm, checkTimer } from "./timers.ts";
 import type { ActionDefinition, Entry, Json, JsonObject, Write, WriteTemplate } from "./types.ts";
@@ -38,11 +38,15 @@ function defaultScope(room: Room, acting: Acting, writes: readonly WriteTemplate
   return isNarrowed ? acting.agent : "_shared";
 }
 
-function definitionFrom(room: Room, acting: Acting, params: Params): ActionDefinition {
+function definitionFrom(
+  { room, now }: Moment,
+  acting: Acting,
+  params: Params,
+): ActionDefinition {
   const names = params.params ? Object.keys(params.params) : undefined;
   checkParams(params.params ?? undefined);
   params.writes.forEach((write, i) =>
-    checkWrite(write as WriteTemplate, `params.writes[${i}]`, names)
+    checkWrite(write as WriteTemplate, `params.writes[${i}]`, names, now)
   );
   const check = (field: "if" | "enabled" | "result", place: "action" | "enabled"): void => {
     const source = params[field];
@@ -109,13 +113,15 @@ export function decideRegisterAction(
   const known = room.get("_actions", params.id);
   const old = known?.value as unknown as ActionDefinition | undefined;
   if (old && !hasAuthority(room, acting, old.scope)) throw actionOwned(params.id, old.scope);
-  const found = definitionFrom(room, acting, params);
+  const found = definitionFrom(moment, acting, params);
   const registrar = { agent: acting.agent, actor: ownActor(room, acting) };
   const definition = {
     ...found,
     ...rememberingAs(room, registrar, found.scope, JSON.stringify(params)),
   };
   mustHaveAuthority(room, acting, definition.scope);
+  // It answers in everybody's place, whatever scope it has.
+  if (params.id === "help") mustHaveAuthority(room, acting, "_shared");
   if (params.if_version !== undefined) {
     mustMatchVersion(room, "_actions", params.id, params.if_version);
   }
@@ -167,7 +173,7 @@ function redefined(
   old: ActionDefinition,
   next: ActionDefinition,
   known: Entry,
-): JsonObject | undefined {
+): JsonObject {
   const fields = [
     "description",
     "params",
@@ -182,7 +188,6 @@ function redefined(
   const changed = fields.filter((field) =>
     versionOf((old[field] ?? null) as Json) !== versionOf((next[field] ?? null) as Json)
   );
-  if (changed.length === 0) return undefined;
   return {
     previous_registrant: old.registered_by,
     changed,
@@ -230,13 +235,16 @@ export function decideDeleteAction(
   acting: Acting,
   raw: Json,
 ): Decision<JsonObject> {
-  const { room } = moment;
+  const { hot, room, now } = moment;
   const { id } = parseBody(z.strictObject({ id: z.string() }), raw, {
     example: { id: "vote" },
     at: "params",
   });
   const known = room.action(id);
-  if (!known) throw actionNotFound(room, id);
+  if (!known) {
+    const caller = callerEyes(room, acting.agent, acting.seesAll);
+    throw actionNotFound(new Sight(hot, caller, now), id);
+  }
   if (!hasAuthority(room, acting, known.scope)) throw actionOwned(id, known.scope);
   const write: Write = {
     scope: "_actions",
@@ -265,11 +273,12 @@ export function decideDeleteAction(
   };
 }
 
-/** `404 action_not_found` with the nearest names. */
-export function actionNotFound(room: Room, id: string): SyncError {
+/** `404 action_not_found` with the nearest names, as far as the reader sees them. */
+export function actionNotFound(reader: Sight, id: string): SyncError {
+  const ids = reader.room.scopes.get("_actions")?.keys() ?? [];
   return new SyncError("action_not_found", `There is no action "${id}" in the room.`, {
     action: id,
-    nearest: nearest(id, room.scopes.get("_actions")?.keys() ?? []),
+    nearest: nearest(id, ids, (near) => reader.entry("_actions", near) !== undefined),
     hint:
       "GET /rooms/:id/context?only=actions lists what can be invoked; _register_action adds one.",
   });

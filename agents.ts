@@ -12,11 +12,12 @@ import type { Engine } from "./engine.ts";
 import { invalid, SyncError } from "./errors.ts";
 import { agentId, condition, json, jsonObject, parseBody } from "./input.ts";
 import { GRANTS_MAX } from "./limits.ts";
+import { type Elevate, mustNotBeNarrowed } from "./policy.ts";
 import type { Room } from "./room.ts";
 import { mustFitValue, mustGateSoundly, mustHaveRoomFor } from "./rules.ts";
 import { deleteEmbodiments, revokeRoomGrants } from "./store/tokens.ts";
 import { iso, resume } from "./timers.ts";
-import type { AgentDefinition, Json, Millis, Write } from "./types.ts";
+import { type AgentDefinition, type Json, LEVEL, type Millis, type Write } from "./types.ts";
 
 /** The body of an agent's update. */
 export const patchAgentBody = z.strictObject({
@@ -36,12 +37,13 @@ export function decidePatchAgent(
   acting: Acting,
   id: string,
   raw: Json,
+  elevate?: Elevate,
 ): Decision<Record<string, Json>> {
   const body = parseBody(patchAgentBody, raw, { example: { grants: ["bob"] } });
   const known = room.agent(id);
-  if (!known) throw agentNotFound(room, id);
+  if (!known || known.left_at !== undefined) throw agentNotFound(room, id);
   const isSelf = acting.agent === id && !acting.isBorrowed;
-  if (!acting.isAdmin) mustBeOwnPatch(body, isSelf, acting);
+  if (!acting.isAdmin) mustBeOwnPatch(room, body, isSelf, acting, elevate);
   if (body.grants) mustGrant(acting, body.grants);
   const { status, enabled, ...changes } = body;
   const next = { ...known, ...changes } as AgentDefinition & { enabled?: string };
@@ -69,14 +71,17 @@ export function decidePatchAgent(
 }
 
 function mustBeOwnPatch(
+  room: Room,
   body: z.output<typeof patchAgentBody>,
   isSelf: boolean,
   acting: Acting,
+  elevate: Elevate | undefined,
 ): void {
   const admins = (["grants", "role", "enabled"] as const).filter((field) =>
     body[field] !== undefined
   );
   if (isSelf && admins.length === 0) return;
+  mustNotBeNarrowed(acting.access, room, LEVEL.admin, elevate);
   throw new SyncError("room_token_required", "This change needs admin rights in the room.", {
     ...(admins[0] ? { field: admins[0] } : {}),
     authenticated_as: acting.agent,
@@ -104,10 +109,12 @@ export function decideLeave(
   { room, now }: Moment,
   acting: Acting,
   id: string,
+  elevate?: Elevate,
 ): Decision<Record<string, Json>> {
   const known = room.agent(id);
   if (!known || known.left_at !== undefined) throw agentNotFound(room, id);
   if (!acting.isAdmin && (acting.agent !== id || acting.isBorrowed)) {
+    mustNotBeNarrowed(acting.access, room, LEVEL.admin, elevate);
     throw new SyncError("identity_mismatch", `Only "${id}" itself or an admin may make it leave.`, {
       claimed: id,
       authenticated_as: acting.agent,

@@ -98,7 +98,10 @@ export const BUILTINS: Readonly<Record<string, BuiltinListing>> = {
   },
   _configure: {
     description: "Set a key of the room's configuration (admins).",
-    params: { key: { type: "string", required: true }, value: { type: "any" } },
+    params: {
+      key: { type: "string", required: true },
+      value: { type: "any", required: true, description: "null removes the key" },
+    },
     isAdmin: true,
   },
   help: {

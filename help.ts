@@ -10,12 +10,15 @@ import type { Json, JsonObject } from "./types.ts";
 
 const versions = new Map<string, string>();
 
-/** The version of a system text; undefined when there is none by that key. */
-export function helpVersion(key: string): string | undefined {
+/** A system text as an entry that nobody has written yet; undefined when there is none by that key. */
+export function systemHelp(
+  key: string,
+): { readonly value: Json; readonly revision: 0; readonly version: string } | undefined {
   if (!Object.hasOwn(HELP, key)) return undefined;
+  const value = HELP[key]! as Json;
   let version = versions.get(key);
-  if (version === undefined) versions.set(key, version = versionOf(HELP[key]!));
-  return version;
+  if (version === undefined) versions.set(key, version = versionOf(value));
+  return { value, revision: 0, version };
 }
 
 /** Keys of the system's help and of the room's own. */
@@ -49,9 +52,15 @@ export function readHelp(
       source: "room",
     };
   }
-  const version = helpVersion(key);
-  if (version === undefined) throw helpKeyNotFound(room, key);
-  return { key, content: HELP[key]! as Json, version, revision: 0, source: "system" };
+  const system = systemHelp(key);
+  if (system === undefined) throw helpKeyNotFound(room, key);
+  return {
+    key,
+    content: system.value,
+    version: system.version,
+    revision: system.revision,
+    source: "system",
+  };
 }
 
 function helpKeyNotFound(room: Room, key: string): SyncError {

@@ -1,6 +1,6 @@
 /** Ids, keys and bodies: the schemas that every door shares, and their failures in our words. */
 import { z } from "zod";
-import { SyncError } from "./errors.ts";
+import { type ErrorFacts, invalid, SyncError } from "./errors.ts";
 import { KEY_LENGTH_MAX, MEMBERS_MAX, TEXT_LENGTH_MAX } from "./limits.ts";
 import type { Json } from "./types.ts";
 
@@ -18,14 +18,14 @@ export function isForbiddenWord(word: string): boolean {
   return NEVER.has(word) || word.startsWith("did:");
 }
 
+const FORBIDDEN =
+  'another word is wanted: "self", "admin", "system", "constructor", "prototype", "__proto__" and ' +
+  'what begins with "did:" are reserved';
+
 function id(pattern: RegExp, wanted: string) {
   return z.string({ error: wanted }).regex(pattern, { error: wanted }).refine(
     (word) => !isForbiddenWord(word),
-    {
-      error:
-        'another word is wanted: "self", "admin", "system", "constructor", "prototype", "__proto__" and ' +
-        'what begins with "did:" are taken',
-    },
+    { error: FORBIDDEN },
   );
 }
 
@@ -82,11 +82,20 @@ export function isKey(key: string): boolean {
     !isForbiddenWord(key);
 }
 
+/** What is wanted in place of text that is no key. */
+function keyWanted(text: unknown): string {
+  return typeof text === "string" && isForbiddenWord(text)
+    ? FORBIDDEN
+    : `a key of 1-${KEY_LENGTH_MAX} printable characters is wanted`;
+}
+
+/** `400 invalid_argument` of what is no key. */
+export function noKey(field: string, text: string): SyncError {
+  return invalid(field, keyWanted(text), "phase");
+}
+
 /** A key. */
-export const keyName = z.string().refine(isKey, {
-  error:
-    `1-${KEY_LENGTH_MAX} printable characters are wanted, none of the words the service keeps for itself`,
-});
+export const keyName = z.string().refine(isKey, { error: ({ input }) => keyWanted(input) });
 
 /** Any JSON. */
 export const json: z.ZodType<Json> = z.custom<Json>((value) => value !== undefined, {
@@ -144,7 +153,7 @@ export function parseBody<S extends z.ZodType>(
 ): z.output<S> {
   const parsed = schema.safeParse(body);
   if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0]!;
+  const issue = firstIssue(parsed.error.issues);
   const path = [...(options.at === undefined ? [] : [options.at]), ...issue.path];
   if (issue.code === "unrecognized_keys") {
     throw badField(
@@ -154,7 +163,40 @@ export function parseBody<S extends z.ZodType>(
       options,
     );
   }
-  throw badField(fieldName(path) || "body", lowerFirst(issue.message), schema, options);
+  const limit = issue.code === "too_big" ? limitIn(issue) : undefined;
+  const wanted = limit?.wanted ?? lowerFirst(issue.message);
+  const facts = limit && { limit: limit.max };
+  throw badField(fieldName(path) || "body", wanted, schema, options, facts);
+}
+
+type Issue = z.core.$ZodIssue;
+
+/** The first thing that is wrong; of alternatives that of the one whose kind of value it was. */
+function firstIssue([issue]: readonly Issue[]): Issue {
+  if (issue!.code !== "invalid_union") return issue!;
+  for (const alternative of issue!.errors) {
+    const first = firstIssue(alternative);
+    if (OF_ANOTHER_KIND.has(first.code) && first.path.length === 0) continue;
+    return { ...first, path: [...issue!.path, ...first.path] };
+  }
+  return issue!;
+}
+
+const OF_ANOTHER_KIND: ReadonlySet<string> = new Set([
+  "invalid_type",
+  "invalid_value",
+  "invalid_union",
+]);
+
+const COUNTED_BY: Readonly<Record<string, string>> = { array: " members", string: " characters" };
+
+/** What is said of something beyond its bound: the bound. */
+function limitIn(
+  { origin, maximum }: Extract<Issue, { code: "too_big" }>,
+): { wanted: string; max: number } | undefined {
+  const max = Number(maximum);
+  const of = COUNTED_BY[origin];
+  return of === undefined ? undefined : { wanted: `at most ${max}${of} are wanted`, max };
 }
 
 /** `params.writes[0].key`. */
@@ -169,6 +211,7 @@ function badField(
   wanted: string,
   schema: z.ZodType,
   options: BodyOptions,
+  facts: ErrorFacts = {},
 ): SyncError {
   const known = schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
   const members = known.length > 0 ? [`Members: ${known.join(", ")}.`] : [];
@@ -177,6 +220,7 @@ function badField(
     field,
     ...(hint === "" ? {} : { hint }),
     example: options.example ?? {},
+    ...facts,
   });
 }
 
@@ -184,8 +228,14 @@ function lowerFirst(text: string): string {
   return text.startsWith("Invalid") ? `i${text.slice(1)}` : text;
 }
 
-/** Candidates nearest to a word by edit distance, for "did you mean". */
-export function nearest(word: string, among: Iterable<string>, count = 3): string[] {
+const NEAREST_TOLD = 3;
+
+/** Candidates nearest to a word by edit distance, for "did you mean"; only those that may be told. */
+export function nearest(
+  word: string,
+  among: Iterable<string>,
+  mayTell: (candidate: string) => boolean = () => true,
+): string[] {
   const scored: [number, string][] = [];
   for (const candidate of among) {
     const distance = editDistance(
@@ -195,7 +245,11 @@ export function nearest(word: string, among: Iterable<string>, count = 3): strin
     if (distance <= Math.max(2, candidate.length >> 1)) scored.push([distance, candidate]);
   }
   scored.sort((a, b) => a[0] - b[0] || (a[1] < b[1] ? -1 : 1));
-  return scored.slice(0, count).map(([, candidate]) => candidate);
+  const told: string[] = [];
+  for (const [, candidate] of scored) {
+    if (told.length < NEAREST_TOLD && mayTell(candidate)) told.push(candidate);
+  }
+  return told;
 }
 
 function editDistance(a: string, b: string): number {

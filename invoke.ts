@@ -34,7 +34,7 @@ import { cooldownWrite, planWrites, type Stage, templateVars } from "./invoke/wr
 import { decideJudge } from "./judge.ts";
 import { IDEMPOTENCY_KEY_LENGTH_MAX, VALUE_BYTES_MAX } from "./limits.ts";
 import { decideClaim, decideRelease, decideSend } from "./messages.ts";
-import { mustReach } from "./policy.ts";
+import { type Elevate, mustReach } from "./policy.ts";
 import { decideConfigure } from "./rooms.ts";
 import { withSignature } from "./registry/signed.ts";
 import { actionEyes, callerEyes, plain, Sight, Tracker } from "./sight.ts";
@@ -109,7 +109,7 @@ export function commandOf(
     const acting = act(request.principal, moment, "action.invoke", named, request.elevate);
     mustActAsSomebody(acting, moment.room);
     try {
-      const decided = decide(engine, moment, acting, request.action, body);
+      const decided = decide(engine, moment, acting, request, body);
       const decision = withSignature(decided, acting, moment.room, request.signed);
       if (!body.dry_run) heartbeat(engine, moment.hot, acting, moment.now);
       return withContext(decision, moment, acting, body, request);
@@ -190,15 +190,15 @@ function decide(
   engine: Engine,
   moment: Moment,
   acting: Acting,
-  action: string,
+  { action, elevate }: InvokeRequest,
   body: InvokeBody,
 ): Decision<JsonObject> {
   const params = (body.params ?? {}) as JsonObject;
   const builtin = action === "help" && moment.room.action("help") ? undefined : BUILTINS[action];
   if (!builtin) return decideCustom(moment, acting, action, body, params);
-  checkCaller(moment, acting, body);
+  checkCaller(moment, acting, action, body);
   mustBeEnabled(moment, acting);
-  return builtin(engine, moment, acting, params);
+  return builtin(engine, moment, acting, params, elevate);
 }
 
 type Builtin = (
@@ -206,6 +206,7 @@ type Builtin = (
   moment: Moment,
   acting: Acting,
   params: JsonObject,
+  elevate: Elevate | undefined,
 ) => Decision<JsonObject>;
 
 const BUILTINS: Readonly<Record<string, Builtin>> = Object.assign(
@@ -221,8 +222,8 @@ const BUILTINS: Readonly<Record<string, Builtin>> = Object.assign(
     _release_message: (_engine, moment, acting, params) => decideRelease(moment, acting, params),
     _judge: (_engine, moment, acting, params) => decideJudge(moment, acting, params),
     _set_status: (engine, moment, acting, params) => decideStatus(engine, moment, acting, params),
-    _configure: (_engine, moment, acting, params) => {
-      mustReach(acting.access, "action.configure", moment.room);
+    _configure: (_engine, moment, acting, params, elevate) => {
+      mustReach(acting.access, "action.configure", moment.room, elevate);
       return decideConfigure(moment, acting, params);
     },
   } satisfies Record<string, Builtin>,
@@ -292,8 +293,8 @@ function decideCustom(
   const { hot, room, now } = moment;
   const entry = room.get("_actions", id);
   const definition = room.action(id);
-  if (!entry || !definition || entry.timer?.effect === "enable") throw actionNotFound(room, id);
   const caller = new Sight(hot, callerEyes(room, acting.agent, acting.seesAll), now);
+  if (!entry || !definition || entry.timer?.effect === "enable") throw actionNotFound(caller, id);
   mustBeEnabled(moment, acting);
   if (!caller.isThere("_actions", id, entry)) throw actionDisabled(id);
   if (entry.cooldown) throw coolingDown(id, entry);
@@ -304,9 +305,9 @@ function decideCustom(
   if (definition.if !== undefined) {
     const names = definition.params ? Object.keys(definition.params) : undefined;
     const program = compile(definition.if, { field: "if", place: "action", params: names });
-    mustHold(program, "if", sight, acting);
+    mustHold(program, "if", sight, acting, id);
   }
-  checkCaller(moment, acting, body, params);
+  checkCaller(moment, acting, id, body, params);
   const vars = templateVars(room, acting.agent, params, now);
   const stage: Stage = { room, now, acting, definition, vars, sight };
   const writes = planWrites(stage);

@@ -310,6 +310,7 @@ function respondMissing(request: Request): Response {
     {
       allow: methods,
       hint: `Use ${methods.join(" or ")}.`,
+      example: `${methods[0]} ${pathname}`,
     },
     { Allow: methods.join(", ") },
   );

@@ -31,23 +31,32 @@ export interface MemberCall {
   readonly forget: (touched: Touched) => void;
 }
 
+/** What a call about a room's members answers, and the record that the room was at. */
+export interface MemberReply {
+  readonly body: JsonObject;
+  readonly seq: number;
+}
+
 /** Whom the call's change of rights in the room touches. */
 function changed({ principal }: MemberCall, room: string, newcomer?: string): Touched {
   return { room, by: principal, ...(newcomer === undefined ? {} : { newcomer }) };
 }
 
-async function ownersRoom(call: MemberCall, verb: "room.invite" | "room.members"): Promise<Room> {
-  const { value } = await call.engine.read(call.room, (moment) => {
+async function roomFor(
+  call: MemberCall,
+  verb: "room.invite" | "room.members" | "room.rotate" | "room.delete",
+): Promise<{ readonly room: Room; readonly seq: number }> {
+  const { value: room, seq } = await call.engine.read(call.room, (moment) => {
     act(call.principal, moment, verb, undefined, call.elevate);
     return moment.room;
   });
-  return value;
+  return { room, seq };
 }
 
 /** Gives a user a role in the room. */
-export async function invite(call: MemberCall, raw: Json): Promise<JsonObject> {
+export async function invite(call: MemberCall, raw: Json): Promise<MemberReply> {
   const body = parseBody(inviteBody, raw, { example: { username: "bob", role: "participant" } });
-  const room = await ownersRoom(call, "room.invite");
+  const { room, seq } = await roomFor(call, "room.invite");
   const user = await mustFindUser(call.engine, body.username);
   const wanted = body.role ?? "participant";
   const members = await listMembers(call.engine.store, room.uid);
@@ -56,7 +65,8 @@ export async function invite(call: MemberCall, raw: Json): Promise<JsonObject> {
       upsertRole(room.uid, user.id, wanted, body.label ?? null),
     ]);}
   call.forget(changed(call, room.uid, user.id));
-  return { invited: true, username: user.username, room: room.id, role: wanted };
+  const told = { invited: true, username: user.username, room: room.id, role: wanted };
+  return { body: told, seq };
 }
 
 async function mustFindUser(
@@ -65,7 +75,11 @@ async function mustFindUser(
 ): Promise<{ id: string; username: string }> {
   const user = await findUser(engine.store, username);
   if (user) return user;
-  throw new SyncError("user_not_found", `There is no user "${username}".`, { username });
+  throw new SyncError("user_not_found", `There is no user "${username}".`, {
+    username,
+    hint: "A user has a name of its own once it has registered a passkey on this server.",
+    example: { username: "bob", role: "participant" },
+  });
 }
 
 async function setRole(call: MemberCall, room: Room, user: string, wanted: Role): Promise<void> {
@@ -80,13 +94,16 @@ function lastOwner(room: Room): SyncError {
 }
 
 /** The members of a room. */
-export async function members(call: MemberCall): Promise<JsonObject> {
-  const room = await ownersRoom(call, "room.members");
+export async function members(call: MemberCall): Promise<MemberReply> {
+  const { room, seq } = await roomFor(call, "room.members");
   const list = await listMembers(call.engine.store, room.uid);
   return {
-    members: list.map(({ username, role, label }) => ({ username, role, label })),
-    total: list.length,
-    returned: list.length,
+    body: {
+      members: list.map(({ username, role, label }) => ({ username, role, label })),
+      total: list.length,
+      returned: list.length,
+    },
+    seq,
   };
 }
 
@@ -97,6 +114,7 @@ async function mustFindMember(call: MemberCall, room: Room, username: string): P
   throw new SyncError("user_not_found", `"${username}" is no member of the room.`, {
     username,
     room: room.id,
+    hint: "GET /rooms/:id/members lists them; POST /rooms/:id/invite adds one.",
   });
 }
 
@@ -105,22 +123,22 @@ export async function patchMember(
   call: MemberCall,
   username: string,
   raw: Json,
-): Promise<JsonObject> {
+): Promise<MemberReply> {
   const body = parseBody(memberBody, raw, { example: { role: "observer" } });
-  const room = await ownersRoom(call, "room.members");
+  const { room, seq } = await roomFor(call, "room.members");
   await setRole(call, room, await mustFindMember(call, room, username), body.role);
   call.forget(changed(call, room.uid));
-  return { username, room: room.id, role: body.role };
+  return { body: { username, room: room.id, role: body.role }, seq };
 }
 
 /** Removes a member: its tokens about the room, its waits and streams there end. */
-export async function deleteMember(call: MemberCall, username: string): Promise<JsonObject> {
-  const room = await ownersRoom(call, "room.members");
+export async function deleteMember(call: MemberCall, username: string): Promise<MemberReply> {
+  const { room, seq } = await roomFor(call, "room.members");
   const user = await mustFindMember(call, room, username);
   const { store, clock } = call.engine;
   if (!await removeMember(store, room.uid, user, clock.now())) throw lastOwner(room);
   call.forget(changed(call, room.uid));
-  return { removed: true, username, room: room.id };
+  return { body: { removed: true, username, room: room.id }, seq };
 }
 
 /** A user takes over an anonymous room; its `room_` token rotates. */
@@ -128,7 +146,7 @@ export async function claimRoom(
   call: MemberCall,
   raw: Json,
   bySecret: (secret: string) => Promise<Principal>,
-): Promise<JsonObject> {
+): Promise<MemberReply> {
   authenticated(call.principal);
   const body = parseBody(claimRoomBody, raw, { example: { room_token: "room_…" } });
   const { user } = call.principal;
@@ -145,6 +163,7 @@ export async function claimRoom(
   if ((await listMembers(store, hot.room.uid)).some((member) => member.role === "owner")) {
     throw new SyncError("already_owned", "The room belongs to a user already.", {
       room: call.room,
+      hint: "Ask an owner to invite you: POST /rooms/:id/invite.",
     });
   }
   const { uid } = hot.room;
@@ -156,7 +175,10 @@ export async function claimRoom(
     upsertRole(hot.room.uid, user.id, "owner", body.label ?? null),
   ]);
   call.forget(changed(call, uid));
-  return { claimed: true, room: call.room, role: "owner", token: minted.token };
+  return {
+    body: { claimed: true, room: call.room, role: "owner", token: minted.token },
+    seq: hot.room.head,
+  };
 }
 
 async function principalOfRoomToken(
@@ -174,15 +196,14 @@ async function principalOfRoomToken(
 function badRoomToken(): SyncError {
   return new SyncError("invalid_room_token", "This is not the room_ token of that room.", {
     field: "room_token",
+    hint: "Send the room_ token that creating the room gave, or that a claim since then gave.",
+    example: { room_token: "room_…" },
   });
 }
 
 /** Gives the room a new `view_` token; the old one ends. */
-export async function rotateViewToken(call: MemberCall): Promise<JsonObject> {
-  const { value: room } = await call.engine.read(call.room, (moment) => {
-    act(call.principal, moment, "room.rotate", undefined, call.elevate);
-    return moment.room;
-  });
+export async function rotateViewToken(call: MemberCall): Promise<MemberReply> {
+  const { room, seq } = await roomFor(call, "room.rotate");
   const now = call.engine.clock.now();
   const { store } = call.engine;
   const scope = `rooms:${room.id}:read`;
@@ -195,16 +216,13 @@ export async function rotateViewToken(call: MemberCall): Promise<JsonObject> {
     ...minted.statements,
   ]);
   call.forget(changed(call, room.uid));
-  return { view_token: minted.token };
+  return { body: { view_token: minted.token }, seq };
 }
 
 /** Ends a room for good. */
-export async function deleteRoom(call: MemberCall): Promise<JsonObject> {
-  const { value: uid } = await call.engine.read(call.room, (moment) => {
-    act(call.principal, moment, "room.delete", undefined, call.elevate);
-    return moment.room.uid;
-  });
+export async function deleteRoom(call: MemberCall): Promise<MemberReply> {
+  const { room, seq } = await roomFor(call, "room.delete");
   await call.engine.delete(call.room);
-  call.forget(changed(call, uid));
-  return { deleted: true, id: call.room };
+  call.forget(changed(call, room.uid));
+  return { body: { deleted: true, id: call.room }, seq };
 }

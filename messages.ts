@@ -218,7 +218,10 @@ export function decideRelease(moment: Moment, acting: Acting, raw: Json): Decisi
   const entry = visible(moment, acting, seq);
   const message = entry.value as unknown as MessageBody;
   if (!message.claimed_by) {
-    throw new SyncError("not_claimed", `Message ${seq} is not claimed.`, { seq });
+    throw new SyncError("not_claimed", `Message ${seq} is not claimed.`, {
+      seq,
+      hint: "Only a claimed message can be given back; _claim_message takes it.",
+    });
   }
   if (message.claimed_by !== acting.agent && !acting.isAdmin) throw alreadyClaimed(seq, message);
   const write = patchOf(entry, seq, { ...CLAIM_ENDED, done: null }, resume(entry.timer, now));

@@ -5,7 +5,7 @@
 import { SyncError } from "./errors.ts";
 import type { Room } from "./room.ts";
 import { minReach, type Reach, reachInto, type TokenScope } from "./scopes.ts";
-import { LEVEL, type Level, type Millis, type Role } from "./types.ts";
+import { LEVEL, type Level, type Millis, RESERVED_SCOPES, type Role } from "./types.ts";
 
 /** What every verb of the service needs in the room it is about. */
 export const VERBS = {
@@ -208,8 +208,10 @@ export type Elevate = (grantId: string, room: string, level: Level) => string | 
 /** Refuses a verb that the access does not reach. Throws `scope_denied`, `read_only_token`, `owner_required`. */
 export function mustReach(access: Access, verb: Verb, room: Room, elevate?: Elevate): void {
   const wanted = VERBS[verb];
+  const isReached = wanted === "owner" ? access.owner : access.level >= LEVEL[wanted];
+  if (isReached) return;
+  if (access.principal.lineage.length === 0) throw authenticationRequired();
   if (wanted === "owner") {
-    if (access.owner) return;
     if (access.level === LEVEL.admin || access.role === "owner") {
       throw widen(access, room, LEVEL.admin, elevate);
     }
@@ -218,13 +220,12 @@ export function mustReach(access: Access, verb: Verb, room: Room, elevate?: Elev
       "Only an owner of the room, or its room_ token, may do this.",
       {
         room: room.id,
+        hint: "Ask an owner (GET /rooms/:id/members lists them), or use the room_ token.",
       },
     );
   }
   const level = LEVEL[wanted];
-  if (access.level >= level) return;
-  const roleLevel = access.role ? ROLE_LEVEL[access.role] : LEVEL.none;
-  if (access.canWiden && roleLevel >= level) throw widen(access, room, level, elevate);
+  mustNotBeNarrowed(access, room, level, elevate);
   if (access.level === LEVEL.none) throw widen(access, room, level, elevate);
   if (access.level === LEVEL.read) {
     throw new SyncError("read_only_token", "This token may only read the room.", {
@@ -236,6 +237,18 @@ export function mustReach(access: Access, verb: Verb, room: Room, elevate?: Elev
     room: room.id,
     hint: "Use the room_ token, or the token of a user who owns the room.",
   });
+}
+
+/** Refuses, with the link to widen it, a token narrower than its user's role. Throws `scope_denied`. */
+export function mustNotBeNarrowed(
+  access: Access,
+  room: Room,
+  level: Level,
+  elevate?: Elevate,
+): void {
+  const roleLevel = access.role ? ROLE_LEVEL[access.role] : LEVEL.none;
+  if (!access.canWiden || roleLevel < level || access.level >= level) return;
+  throw widen(access, room, level, elevate);
 }
 
 function widen(access: Access, room: Room, level: Level, elevate?: Elevate): SyncError {
@@ -264,6 +277,12 @@ const PUBLIC_RESERVED: ReadonlySet<string> = new Set([
   "_config",
   "_help",
 ]);
+
+/** Does the service keep this scope for itself? No write template reaches it. */
+export function isKeptScope(scope: string): boolean {
+  return (RESERVED_SCOPES as readonly string[]).includes(scope) && scope !== "_shared" &&
+    scope !== "_help";
+}
 
 /** A custom scope: communal like `_shared`. */
 export function isCustomScope(scope: string): boolean {

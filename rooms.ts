@@ -208,12 +208,17 @@ export function decidePatchRoom(moment: Moment, acting: Acting, raw: Json): Deci
   return { draft: { ...authorship(acting, room), kind: "configure", writes }, reply };
 }
 
-const configureParams = z.strictObject({ key: keyName, value: json.optional() });
+const configureParams = z.strictObject({
+  key: keyName,
+  value: z.custom<Json>((value) => value !== undefined, {
+    error: "JSON is wanted; null removes the key",
+  }),
+});
 
 /** `_configure {key, value}`: one key of `_config`; null removes it. */
 export function decideConfigure(moment: Moment, acting: Acting, raw: Json): Decision<JsonObject> {
   const { room } = moment;
-  const { key, value = null } = parseBody(configureParams, raw, {
+  const { key, value } = parseBody(configureParams, raw, {
     example: { key: "salience_weights", value: { recency: 0.2 } },
     at: "params",
   });
@@ -280,15 +285,27 @@ export async function listRooms(
     throw invalid("limit", `a whole number from 1 to ${ROOMS_LIMIT_MAX} is wanted`, 100);
   }
   const uids = await visibleRooms(engine, principal);
-  const { rooms, total } = await engine.store.listRooms(uids, query.cursor ?? "", limit);
+  const { rooms, total } = await engine.store.listRooms(uids, startOf(query.cursor), limit);
   const listed = rooms.map((row) => describeRow(row, principal));
   const last = rooms.at(-1);
   return {
     rooms: listed,
     total,
     returned: listed.length,
-    ...(last && rooms.length === limit && total > limit ? { next_cursor: last.id } : {}),
+    ...(last && rooms.length === limit && total > limit
+      ? { next_cursor: `${AFTER}${last.id}` }
+      : {}),
   };
+}
+
+const AFTER = "after:";
+
+/** The room behind which a page begins. */
+function startOf(cursor: string | undefined): string {
+  if (cursor === undefined || cursor === "") return "";
+  const id = cursor.startsWith(AFTER) ? cursor.slice(AFTER.length) : "";
+  if (roomId.safeParse(id).success) return id;
+  throw invalid("cursor", "the next_cursor of the page before is wanted", `${AFTER}my-room`);
 }
 
 async function visibleRooms(engine: Engine, principal: Principal): Promise<string[]> {

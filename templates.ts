@@ -156,26 +156,31 @@ class Filling {
     throw new SyncError(
       "too_large",
       `What "${name}" is put into becomes too large: a value takes at most ${VALUE_BYTES_MAX} bytes.`,
-      { param: name.replace(/^params\./, ""), limit: VALUE_BYTES_MAX },
+      {
+        param: name.replace(/^params\./, ""),
+        limit: VALUE_BYTES_MAX,
+        hint: "Send a shorter one, or name it less often in the template.",
+      },
     );
   }
+}
+
+/** `400 missing_param`: names the first parameter that a template wants and was not given. */
+export function missingParam(template: Json, field: string, vars: TemplateVars): SyncError {
+  const name = placeholdersIn(template).find((wanted) => lookUp(wanted, vars) === undefined);
+  const param = (name ?? "").replace(/^params\./, "");
+  return new SyncError(
+    "missing_param",
+    `The parameter "${param}" is missing: "${field}" is made of it.`,
+    { param, field, example: { params: { [param]: "…" } } },
+  );
 }
 
 /** Fills a scope or key, where every parameter must be given. Throws `missing_param`. */
 export function fillName(text: string, field: string, vars: TemplateVars): string {
   if (!text.includes("${")) return text;
-  for (const name of placeholdersIn(text)) {
-    if (lookUp(name, vars) !== undefined) continue;
-    const param = name.replace(/^params\./, "");
-    throw new SyncError(
-      "missing_param",
-      `The parameter "${param}" is missing: "${field}" is made of it.`,
-      {
-        param,
-        field,
-        example: { params: { [param]: "…" } },
-      },
-    );
+  if (placeholdersIn(text).some((name) => lookUp(name, vars) === undefined)) {
+    throw missingParam(text, field, vars);
   }
   return fillText(text, vars);
 }

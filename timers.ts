@@ -11,7 +11,7 @@ const RFC3339 =
 const INSTANT_MAX = Date.parse("9999-12-31T23:59:59.999Z");
 const TICK_ON = /^(state\.)?([A-Za-z0-9_][A-Za-z0-9_:@-]*)\.(.+)$/;
 
-/** Any RFC 3339 instant as milliseconds, or undefined. */
+/** Any RFC 3339 instant as milliseconds, or undefined; a leap second counts as the one after it. */
 export function parseInstant(text: string): Millis | undefined {
   const match = RFC3339.exec(text);
   if (!match) return undefined;
@@ -19,10 +19,22 @@ export function parseInstant(text: string): Millis | undefined {
   const days = new Date(Date.UTC(Number(year), Number(month), 0)).getUTCDate();
   const isDate = Number(month) >= 1 && Number(month) <= 12 && Number(day) >= 1 &&
     Number(day) <= days;
-  if (!isDate || Number(hour) > 23 || Number(minute) > 59 || Number(second) > 59) return undefined;
-  const iso = `${year}-${month}-${day}T${hour}:${minute}:${second}${fraction ?? ""}`;
-  const ms = Date.parse(`${iso}${zone!.toUpperCase()}`);
+  const isLeap = second === "60";
+  if (!isDate || Number(hour) > 23 || Number(minute) > 59) return undefined;
+  if (Number(second) > 59 && !isLeap) return undefined;
+  const date = `${year}-${month}-${day}T${hour}:${minute}`, utc = zone!.toUpperCase();
+  if (isLeap && !endsMonth(Date.parse(`${date}${utc}`))) return undefined;
+  const ms = Date.parse(`${date}:${isLeap ? "59" : second}${fraction ?? ""}${utc}`) +
+    (isLeap ? 1_000 : 0);
   return Number.isFinite(ms) && ms <= INSTANT_MAX ? ms : undefined;
+}
+
+const MINUTE = 60_000;
+
+/** Is this a month's last minute in UTC, the only one that may have a second more? */
+function endsMonth(minute: Millis): boolean {
+  const next = new Date(minute + MINUTE);
+  return next.getUTCDate() === 1 && next.getUTCHours() === 0 && next.getUTCMinutes() === 0;
 }
 
 /** An instant as ISO-8601 UTC with milliseconds. */

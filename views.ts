@@ -210,10 +210,8 @@ function viewWarnings(
   if (known) {
     const changed = (["expr", "scope", "description", "enabled", "render"] as const)
       .filter((field) => JSON.stringify(known[field]) !== JSON.stringify(next[field]));
-    if (changed.length > 0) {
-      warnings.push("view_redefined");
-      facts["redefinition"] = { previous_registrant: known.registered_by, changed };
-    }
+    warnings.push("view_redefined");
+    facts["redefinition"] = { previous_registrant: known.registered_by, changed };
   }
   if (typeInstead(next.render, null) !== undefined) {
     warnings.push("unknown_render_type");
@@ -263,11 +261,13 @@ function viewOwned(id: string, owner: string): SyncError {
   });
 }
 
-/** `404 view_not_found` with the nearest names. */
-export function viewNotFound(room: Room, id: string): SyncError {
+/** `404 view_not_found` with the nearest names, as far as the reader sees them. */
+export function viewNotFound(reader: Sight, id: string): SyncError {
+  const ids = reader.room.scopes.get("_views")?.keys() ?? [];
   return new SyncError("view_not_found", `There is no view "${id}".`, {
     id,
-    nearest: nearest(id, room.scopes.get("_views")?.keys() ?? []),
+    nearest: nearest(id, ids, (near) => reader.entry("_views", near) !== undefined),
+    hint: "GET /rooms/:id/context?only=views lists them; _register_view adds one.",
   });
 }
 
@@ -277,14 +277,15 @@ export function decideDeleteView(
   acting: Acting,
   raw: Json,
 ): Decision<Record<string, Json>> {
-  const { room } = moment;
+  const { hot, room, now } = moment;
   const { id } = parseBody(z.strictObject({ id: z.string() }), raw, {
     example: { id: "phase" },
     at: "params",
   });
   const known = room.view(id);
   if (!known) {
-    throw viewNotFound(room, id);
+    const caller = callerEyes(room, acting.agent, acting.seesAll);
+    throw viewNotFound(new Sight(hot, caller, now), id);
   }
   if (!hasAuthority(room, acting, known.scope)) throw viewOwned(id, known.scope);
   const write: Write = {

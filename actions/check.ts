@@ -1,11 +1,12 @@
 /** Checks the write templates and parameters of a registration, whole. */
 import { compile } from "../cel.ts";
 import { invalid, SyncError } from "../errors.ts";
-import { isKey, isScopeName } from "../input.ts";
+import { isKey, isScopeName, noKey } from "../input.ts";
 import { ACTION_PARAMS_MAX } from "../limits.ts";
+import { isKeptScope } from "../policy.ts";
 import { checkTemplate, placeholdersIn } from "../templates.ts";
-import { checkTimer } from "../timers.ts";
-import { type Json, type ParamSpec, RESERVED_SCOPES, type WriteTemplate } from "../types.ts";
+import { arm } from "../timers.ts";
+import type { Json, Millis, ParamSpec, WriteTemplate } from "../types.ts";
 import { checkParam } from "./params.ts";
 import { EXAMPLE, type Mode, modeOf, MODES, operandName } from "./schema.ts";
 
@@ -13,6 +14,7 @@ export function checkWrite(
   write: WriteTemplate,
   field: string,
   params: readonly string[] | undefined,
+  now: Millis,
 ): void {
   const mode = modeOf(write);
   const modes = [
@@ -53,7 +55,7 @@ export function checkWrite(
     }
   }
   checkNames(write, field);
-  checkLife(write, mode, field);
+  checkLife(write, mode, field, now);
 }
 
 function checkExpression(
@@ -93,10 +95,7 @@ function checkIncrement(write: WriteTemplate, field: string): void {
 function checkNames(write: WriteTemplate, field: string): void {
   const { scope, key } = write;
   if (scope !== undefined && placeholdersIn(scope).length === 0) {
-    if (
-      (RESERVED_SCOPES as readonly string[]).includes(scope) && scope !== "_shared" &&
-      scope !== "_help"
-    ) {
+    if (isKeptScope(scope)) {
       throw scopeDenied(scope, write.key ?? "", "The service keeps this scope for itself.");
     }
     if (!isScopeName(scope)) {
@@ -104,18 +103,14 @@ function checkNames(write: WriteTemplate, field: string): void {
     }
   }
   if (key !== undefined && placeholdersIn(key).length === 0 && !isKey(key)) {
-    throw invalid(`${field}.key`, "1-256 printable characters are wanted", "phase");
+    throw noKey(`${field}.key`, key);
   }
   if (scope === "_help" && write.if_version === undefined) {
-    throw invalid(
-      `${field}.if_version`,
-      "writing help takes the version that `help` answered",
-      "${params.version}",
-    );
+    throw helpVersionWanted(`${field}.if_version`);
   }
 }
 
-function checkLife(write: WriteTemplate, mode: Mode, field: string): void {
+function checkLife(write: WriteTemplate, mode: Mode, field: string, now: Millis): void {
   const { timer, enabled } = write;
   if (mode === "delete" || mode === "renew") {
     if (timer != null || enabled != null) {
@@ -123,10 +118,16 @@ function checkLife(write: WriteTemplate, mode: Mode, field: string): void {
     }
     return;
   }
-  if (timer != null && placeholdersIn(timer).length === 0) checkTimer(timer, `${field}.timer`);
+  // Armed for nothing but to see whether that works: an instant in the past never will.
+  if (timer != null && placeholdersIn(timer).length === 0) arm(timer, `${field}.timer`, now);
   if (enabled != null) {
     compile(enabled, { field: `${field}.enabled`, place: "enabled", expect: "bool" });
   }
+}
+
+/** `400 invalid_argument` of a write to help that names no version. */
+export function helpVersionWanted(field: string): SyncError {
+  return invalid(field, "writing help takes the version that `help` answered", "${params.version}");
 }
 
 /** `403 scope_denied {scope, key}` of a write. */

@@ -28,6 +28,15 @@ function membersOf(list: readonly Json[]): ReadonlySet<Json> {
   return keys;
 }
 
+const EXAMPLES = {
+  string: "text",
+  number: 1.5,
+  integer: 1,
+  boolean: true,
+  array: [],
+  object: {},
+} as const;
+
 /** Checks one parameter's value. Throws `invalid_param_type`, `invalid_param`. */
 export function checkParam(name: string, value: Json, spec: ParamSpec): void {
   const { type } = spec;
@@ -38,10 +47,14 @@ export function checkParam(name: string, value: Json, spec: ParamSpec): void {
         param: name,
         expected: type,
         actual,
+        hint: `Send ${
+          type === "integer" ? "a whole number" : `JSON of type ${type}`
+        }: nothing is converted.`,
+        example: EXAMPLES[type],
       });
     }
   }
-  const refuse = (allowed: Json): never => {
+  const refuse = (allowed: Json, example: Json): never => {
     throw new SyncError(
       "invalid_param",
       `The parameter "${name}" has a value that is not allowed.`,
@@ -49,19 +62,24 @@ export function checkParam(name: string, value: Json, spec: ParamSpec): void {
         param: name,
         value,
         allowed,
+        hint: "Send one of what is allowed.",
+        example,
       },
     );
   };
-  if (spec.enum && !membersOf(spec.enum).has(memberKey(value))) refuse([...spec.enum]);
+  if (spec.enum && !membersOf(spec.enum).has(memberKey(value))) {
+    refuse([...spec.enum], spec.enum[0]!);
+  }
   if (typeof value === "number") {
     const { minimum, maximum } = spec;
     const isWithin = (minimum === undefined || value >= minimum) &&
       (maximum === undefined || value <= maximum);
     if (!isWithin) {
-      refuse({
+      const bounds = {
         ...(minimum === undefined ? {} : { minimum }),
         ...(maximum === undefined ? {} : { maximum }),
-      });
+      };
+      refuse(bounds, minimum ?? maximum!);
     }
   }
   if (spec.items && Array.isArray(value)) {
@@ -76,12 +94,7 @@ export function checkInvocationParams(
 ): JsonObject {
   if (!specs) return given;
   for (const name of Object.keys(given)) {
-    if (Object.hasOwn(specs, name)) continue;
-    throw new SyncError("unknown_param", `There is no parameter "${name}".`, {
-      param: name,
-      params: Object.keys(specs),
-      nearest: nearest(name, Object.keys(specs)),
-    });
+    if (!Object.hasOwn(specs, name)) throw unknownParam(name, Object.keys(specs));
   }
   const params: JsonObject = {};
   for (const [name, spec] of Object.entries(specs)) {
@@ -94,6 +107,15 @@ export function checkInvocationParams(
     params[name] = value;
   }
   return params;
+}
+
+function unknownParam(name: string, params: readonly string[]): SyncError {
+  return new SyncError("unknown_param", `There is no parameter "${name}".`, {
+    param: name,
+    params,
+    nearest: nearest(name, params),
+    hint: params.length > 0 ? `The action takes: ${params.join(", ")}.` : "The action takes none.",
+  });
 }
 
 function missingParam(name: string, specs: Readonly<Record<string, ParamSpec>>): SyncError {

@@ -36,7 +36,7 @@ const writeTemplate = z.strictObject({
 
 /** Parameters of `_register_action`. */
 export const registerActionParams = z.strictObject({
-  id: z.union([vocabularyId, z.literal("help")]),
+  id: vocabularyId,
   description: z.string().max(TEXT_LENGTH_MAX).optional(),
   params: record(paramSpec).nullable().optional(),
   if: condition.nullable().optional(),

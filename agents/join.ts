@@ -10,9 +10,11 @@ import { invalid, SyncError } from "../errors.ts";
 import {
   agentId,
   condition,
+  isKey,
   json,
   jsonObject,
   keyName,
+  noKey,
   parseBody,
   record,
   vocabularyId,
@@ -118,18 +120,18 @@ export async function join(
   roomId: string,
   raw: Json,
   { elevate, prove, forget }: JoinDoor,
-): Promise<Joined> {
+): Promise<{ readonly joined: Joined; readonly seq: number }> {
   const body = parseBody(joinBody, raw, { example: JOIN_EXAMPLE });
   const chance = engine.clock.nonce();
   try {
     const proven = await provenActor(engine, principal, roomId, body, elevate, prove);
     let room = "";
-    const { reply } = await engine.submit(roomId, (moment) => {
+    const { reply: joined, seq } = await engine.submit(roomId, (moment) => {
       room = moment.room.uid;
       return decideJoin(engine, moment, principal, { ...body, proven }, chance, elevate);
     });
     forget({ room, by: principal });
-    return reply;
+    return { joined, seq };
   } catch (error) {
     const isMissing = error instanceof SyncError && error.code === "room_not_found";
     // A room that is not there answers like one that wants a token.
@@ -332,9 +334,7 @@ export function joinWrites(
   const writes = [agentWrite(room, id, definition)];
   const state = Object.entries(body.state ?? {});
   for (const [key, value] of state) {
-    if (!keyName.safeParse(key).success) {
-      throw invalid(`state.${key}`, "a key is 1-256 printable characters");
-    }
+    if (!isKey(key)) throw noKey(`state.${key}`, key);
     mustFitValue(value, `state.${key}`);
     const revision = (room.get(id, key)?.revision ?? 0) + 1;
     writes.push({ scope: id, key, op: "set", value, revision, version: versionOf(value) });
@@ -346,8 +346,16 @@ export function joinWrites(
     writes.push(ownView(room, view, definition, id, now, `public_keys.${key}`));
   }
   for (const [i, view] of (body.views ?? []).entries()) {
+    const { scope = id } = view as JsonObject;
+    if (scope !== id) {
+      throw invalid(
+        `views[${i}].scope`,
+        `a view that joining brings has the agent's own scope`,
+        id,
+      );
+    }
     writes.push(
-      ownView(room, { ...view, scope: id } as JsonObject, definition, id, now, `views[${i}]`),
+      ownView(room, { ...view, scope } as JsonObject, definition, id, now, `views[${i}]`),
     );
   }
   const isPlain = definition.enabled === undefined && writes.every((w) => w.scope !== "_views");

@@ -57,12 +57,12 @@ async function joinRoom(call: Call): Promise<Reply> {
   const { engine, auth, elevate } = call.deps;
   const body = await call.json();
   try {
-    const joined = await join(engine, principal, call.param("id"), body, {
+    const { joined, seq } = await join(engine, principal, call.param("id"), body, {
       elevate,
       prove: call.deps.keys.prove,
       forget: (touched) => auth.forget(touched),
     });
-    return { status: 201, body: joined as unknown as Json };
+    return { status: 201, body: joined as unknown as Json, seq };
   } catch (error) {
     throw hideExistence(error, principal);
   }
@@ -134,7 +134,14 @@ export const AGENT_ROUTES: readonly Route[] = [
         call,
         "agent.patch",
         (m, acting, body) =>
-          decidePatchAgent(call.deps.engine, m, acting, call.param("agent"), body),
+          decidePatchAgent(
+            call.deps.engine,
+            m,
+            acting,
+            call.param("agent"),
+            body,
+            call.deps.elevate,
+          ),
       ),
   },
   {
@@ -143,7 +150,11 @@ export const AGENT_ROUTES: readonly Route[] = [
     verb: "agent.leave",
     summary: "Leave the room, or make an agent leave.",
     handle: (call) =>
-      submit(call, "agent.leave", (m, acting) => decideLeave(m, acting, call.param("agent"))),
+      submit(
+        call,
+        "agent.leave",
+        (m, acting) => decideLeave(m, acting, call.param("agent"), call.deps.elevate),
+      ),
   },
   {
     method: "POST",

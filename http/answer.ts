@@ -46,8 +46,9 @@ export function handlerOf(
     try {
       limits.take(request, route);
       const call = new Call(deps, request, params);
+      const { isCompact } = call;
       const reply = await route.handle(call);
-      response = renderReply(reply, requestId, call.isCompact);
+      response = renderReply(reply, requestId, isCompact);
     } catch (error) {
       response = renderError(error, requestId);
       if (error instanceof SyncError) metrics.refused(error.code);

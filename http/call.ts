@@ -4,7 +4,7 @@ import { isForwarded, type RequestFacts } from "../auth/origins.ts";
 import { heartbeat } from "../agents/presence.ts";
 import { parseJson } from "../canonical.ts";
 import type { Config } from "../config.ts";
-import { fromSearch, type Parameters } from "../context/query.ts";
+import { flag, fromSearch, type Parameters } from "../context/query.ts";
 import type { Engine } from "../engine.ts";
 import type { Moment } from "../engine/types.ts";
 import type { HotRoom } from "../engine/hot.ts";
@@ -68,10 +68,9 @@ export class Call {
     return this.#url ??= new URL(this.request.url);
   }
 
-  /** Does the caller want members that are null left out? */
+  /** Does the caller want members that are null left out? Throws `invalid_argument`. */
   get isCompact(): boolean {
-    return this.#hasSearch &&
-      ["true", "1"].includes(this.url.searchParams.get("compact") ?? "");
+    return this.#hasSearch && flag(this.query, "compact", false);
   }
 
   /** The query's parameters. */
@@ -223,5 +222,7 @@ function tooLarge(bytes: number): SyncError {
   return new SyncError("too_large", `A body takes at most ${BODY_BYTES_MAX} bytes.`, {
     limit: BODY_BYTES_MAX,
     actual: bytes,
+    hint:
+      "Send less at once, in several calls; what is larger belongs elsewhere, with its address here.",
   });
 }

@@ -108,7 +108,7 @@ function roomsPort({ store, engine, auth }: IdentityParts): RoomsPort {
     invite: async (user, room, username, role) =>
       void await invite(await call(user, room), { username, role }),
     members: async (user, room) => {
-      const { members: list } = await members(await call(user, room));
+      const { body: { members: list } } = await members(await call(user, room));
       return list as unknown as { username: string; role: Role }[];
     },
     changeRole: async (user, room, username, role) =>

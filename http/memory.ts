@@ -16,6 +16,7 @@ import { callerEyes, Sight } from "../sight.ts";
 import { simulate } from "../simulate.ts";
 import { didDocument } from "../signing.ts";
 import { viewNotFound } from "../views.ts";
+import type { JsonObject } from "../types.ts";
 import { type Call, hideExistence, type Reply } from "./call.ts";
 import type { Route } from "./routes.ts";
 
@@ -57,7 +58,7 @@ async function forkRoom(call: Call): Promise<Reply> {
   try {
     const forget = (touched: Touched): void => auth.forget(touched);
     const body = await fork({ engine, principal, room: call.param("id"), elevate, forget }, raw);
-    return { status: 201, body };
+    return { status: 201, body, seq: firstOwn(body) };
   } catch (error) {
     throw hideExistence(error, principal);
   }
@@ -85,7 +86,7 @@ async function samples(call: Call): Promise<Reply> {
   const limit = whole(call.query, "limit", 1, SAMPLES_KEPT) ?? SAMPLES_KEPT;
   const { hot, seq } = await call.look("samples.read", ({ room, hot, now }, acting) => {
     const sight = new Sight(hot, callerEyes(room, acting.agent, acting.seesAll), now);
-    if (!sight.entry("_views", id)) throw viewNotFound(room, id);
+    if (!sight.entry("_views", id)) throw viewNotFound(sight, id);
   });
   await memory.samples.flush();
   return { body: await showSamples(store, hot.room.uid, id, limit), seq };
@@ -137,7 +138,12 @@ async function importOne(call: Call): Promise<Reply> {
     body: call.request.body ? arrivals.each(call.request.body) : emptyBody(),
     forget: (touched) => auth.forget(touched),
   });
-  return { status: 201, body };
+  return { status: 201, body, seq: firstOwn(body) };
+}
+
+/** The first record that a fork or an import has of its own: the one behind where it goes on. */
+function firstOwn({ at }: JsonObject): number {
+  return (at as number) + 1;
 }
 
 async function* emptyBody(): AsyncGenerator<Uint8Array> {

@@ -7,6 +7,7 @@ import {
   deleteRoom,
   invite,
   type MemberCall,
+  type MemberReply,
   members,
   patchMember,
   rotateViewToken,
@@ -26,13 +27,13 @@ async function memberCall(call: Call): Promise<MemberCall> {
   };
 }
 
-async function about<T extends Reply["body"]>(
+async function about(
   call: Call,
-  run: (member: MemberCall) => Promise<T>,
+  run: (member: MemberCall) => Promise<MemberReply>,
 ): Promise<Reply> {
   const member = await memberCall(call);
   try {
-    return { body: await run(member) };
+    return await run(member);
   } catch (error) {
     throw hideExistence(error, member.principal);
   }

@@ -5,7 +5,7 @@ import { actionEyes, callerEyes, Sight } from "../sight.ts";
 import { programOf } from "../sight/programs.ts";
 import { literalsOf, placeholdersIn } from "../templates.ts";
 import type { ActionDefinition, Json, JsonObject, WriteTemplate } from "../types.ts";
-import { canReadScope, isPrivateScope } from "../policy.ts";
+import { canReadScope, isKeptScope, isPrivateScope } from "../policy.ts";
 import { type Audience, readsBeyond } from "./failures.ts";
 
 /** What a gate comes to for one agent: `conditional` when only a parameter is missing. */
@@ -133,6 +133,7 @@ export function mayWrite(write: WriteTemplate, scope: string, key: string | null
 
 /** Actions with a write that may hit `(scope, key)`: by name, or by a template that can make it. */
 export function writersOf(room: Room, scope: string, key: string | null): string[] {
+  if (isKeptScope(scope)) return [];
   const ids = room.scopes.get("_actions")?.keys() ?? [];
   return ids.filter((id) => room.action(id)!.writes.some((write) => mayWrite(write, scope, key)));
 }

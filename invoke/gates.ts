@@ -31,6 +31,7 @@ export function mustBeEnabled({ hot, room, now }: Moment, acting: Acting): void 
 export function checkCaller(
   moment: Moment,
   acting: Acting,
+  action: string,
   body: InvokeBody,
   params: JsonObject = {},
 ): void {
@@ -40,7 +41,7 @@ export function checkCaller(
   if (body.if != null) {
     const program = compile(body.if, { field: "if", place: "call", expect: "bool" });
     mustBeReadable(room, acting, program);
-    mustHold(program, "if", sight, acting);
+    mustHold(program, "if", sight, acting, action);
   }
   for (const [path, expected] of Object.entries(body.if_version ?? {})) {
     const [scope, key] = splitPath(path, acting);
@@ -69,6 +70,7 @@ function unreadable(scope: string, key: string): SyncError {
   return new SyncError("scope_denied", `The caller may not read the scope "${scope}".`, {
     scope,
     key,
+    hint: "Leave it out, or ask an admin for a grant; views show what others' scopes mean to tell.",
   });
 }
 
@@ -87,7 +89,13 @@ function mustBeReadable(room: Moment["room"], acting: Acting, program: Program):
 }
 
 /** Only `true` opens a gate. A missing key or member counts as not true. */
-export function mustHold(program: Program, field: string, sight: Sight, acting: Acting): void {
+export function mustHold(
+  program: Program,
+  field: string,
+  sight: Sight,
+  acting: Acting,
+  action: string,
+): void {
   let value: unknown;
   let missing: string | undefined;
   try {
@@ -108,6 +116,7 @@ export function mustHold(program: Program, field: string, sight: Sight, acting: 
     });
   }
   throw new SyncError("precondition_failed", `The condition does not hold: ${program.source}`, {
+    action,
     expression: program.source,
     evaluated: false,
     why: why(program, sight, acting),

@@ -3,13 +3,13 @@
  * CAS are checked, and the result is computed on the result of the one before.
  */
 import { modeOf, operandName } from "../actions/schema.ts";
-import { scopeDenied } from "../actions/check.ts";
+import { helpVersionWanted, scopeDenied } from "../actions/check.ts";
 import type { Acting } from "../auth.ts";
 import { mergePatch, versionOf } from "../canonical.ts";
 import { compile, toJson } from "../cel.ts";
 import { invalid, SyncError } from "../errors.ts";
-import { isKey, isScopeName } from "../input.ts";
-import { grantsOf, isPrivateScope } from "../policy.ts";
+import { isKey, isScopeName, noKey } from "../input.ts";
+import { grantsOf, isKeptScope, isPrivateScope } from "../policy.ts";
 import { asList, cellOf, splitCell } from "../room/changes.ts";
 import type { Room } from "../room.ts";
 import {
@@ -20,19 +20,18 @@ import {
   mustStayWithinLimits,
 } from "../rules.ts";
 import { plain, type Sight } from "../sight.ts";
-import { fill, fillName, type TemplateVars } from "../templates.ts";
+import { fill, fillName, missingParam, type TemplateVars } from "../templates.ts";
 import { arm, iso, restart } from "../timers.ts";
-import {
-  type ActionDefinition,
-  type ArmedTimer,
-  type Json,
-  type JsonObject,
-  type Millis,
-  RESERVED_SCOPES,
-  type Write,
-  type WriteTemplate,
+import type {
+  ActionDefinition,
+  ArmedTimer,
+  Json,
+  JsonObject,
+  Millis,
+  Write,
+  WriteTemplate,
 } from "../types.ts";
-import { helpVersion } from "../help.ts";
+import { systemHelp } from "../help.ts";
 import { failedExpression, readsBeyond } from "./failures.ts";
 import { mustMatch, shownEntry } from "./versions.ts";
 
@@ -83,7 +82,7 @@ class Plan {
     const mode = modeOf(template);
     const isRow = template.key === undefined;
     const key = isRow ? this.rowKey(scope) : fillName(template.key!, `${field}.key`, vars);
-    if (!isKey(key)) throw invalid(`${field}.key`, "1-256 printable characters are wanted", key);
+    if (!isKey(key)) throw noKey(`${field}.key`, key);
     mustWriteTo(this.stage, scope, key);
     this.checkVersion(template, scope, key, field);
     const before = this.working(scope, key);
@@ -91,13 +90,8 @@ class Plan {
     if (mode === "renew") return this.renew(scope, key, before);
     const operand = this.operand(template, mode, field);
     if (operand === undefined) {
-      throw new SyncError(
-        "missing_param",
-        `"${field}" has no value: the parameter it is made of is missing.`,
-        {
-          field: `${field}.${operandName(template, mode)}`,
-        },
-      );
+      const name = operandName(template, mode);
+      throw missingParam(template[name]!, `${field}.${name}`, vars);
     }
     const op = isRow ? "set" : mode === "value" ? "set" : mode;
     const value = this.resultOf(isRow ? "value" : mode, operand, before, scope, key);
@@ -239,7 +233,7 @@ class Plan {
         actual: operand === null ? "null" : Array.isArray(operand) ? "array" : typeof operand,
       });
     }
-    const current = before.value ?? 0;
+    const current = before.exists ? before.value : 0;
     if (typeof current !== "number") throw this.notANumber(scope, key);
     const sum = current + operand;
     if (!Number.isFinite(sum)) throw invalid("increment", "the sum must stay finite", 1);
@@ -290,23 +284,20 @@ class Plan {
   }
 
   private checkHelpVersion(template: WriteTemplate, key: string, field: string): void {
-    const expected = template.if_version === undefined
-      ? undefined
-      : fill(template.if_version, this.stage.vars);
+    if (template.if_version === undefined) throw helpVersionWanted(`${field}.if_version`);
+    const expected = fill(template.if_version, this.stage.vars);
     if (expected === undefined) {
-      throw new SyncError("missing_param", "Writing help takes the version that `help` answered.", {
-        field: `${field}.if_version`,
-        help: "if_version",
-      });
+      throw missingParam(template.if_version, `${field}.if_version`, this.stage.vars);
     }
     const entry = this.stage.room.get("_help", key);
-    const current = entry?.version ?? helpVersion(key) ?? "";
+    const system = entry ? undefined : systemHelp(key);
+    const current = entry?.version ?? system?.version ?? "";
     if (expected !== current) {
       throw new SyncError("version_conflict", `Help "${key}" is not what the caller has read.`, {
         scope: "_help",
         key,
         expected,
-        current: { revision: entry?.revision ?? 0 },
+        current: system ? { ...system } : shownEntry(this.stage, "_help", key),
         help: "if_version",
         hint: `Read help {"key":"${key}"} and pass the version it answers.`,
       });
@@ -341,12 +332,7 @@ function timerMember(
 /** Refuses a write to a scope that neither the action nor the invoker may write. Throws `scope_denied`. */
 function mustWriteTo(stage: Stage, scope: string, key: string): void {
   const { room, acting, definition } = stage;
-  if (
-    (RESERVED_SCOPES as readonly string[]).includes(scope) && scope !== "_shared" &&
-    scope !== "_help"
-  ) {
-    throw scopeDenied(scope, key, "The service keeps this scope for itself.");
-  }
+  if (isKeptScope(scope)) throw scopeDenied(scope, key, "The service keeps this scope for itself.");
   if (!isScopeName(scope)) throw scopeDenied(scope, key, "It is no scope.");
   const isNarrowed = room.settings.vocabulary === "closed" && definition.standing === "participant";
   if (!isPrivateScope(scope)) {

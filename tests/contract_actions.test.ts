@@ -1,6 +1,6 @@
 /** The contract's §4 and §5 as rows: entries, write modes, templates, gates, rights, built-ins. */
 import assert from "node:assert/strict";
-import { makeRoom, ManualClock, startService } from "./harness.ts";
+import { makeRoom, ManualClock, type Reply, startService } from "./harness.ts";
 import { type Row, rowsRoom, runRows } from "./contract_rows.ts";
 
 const REGISTER = "POST /rooms/:id/actions/_register_action/invoke";
@@ -120,6 +120,13 @@ const MODES: readonly Row[] = [
   },
   registers("renew", { writes: [{ key: "z", renew: true }] }),
   invokes("renew", {}, "renew takes a timer", { status: 409, has: { error: "no_timer" } }),
+  registers("nil", { writes: [{ key: "nil", value: null }] }),
+  invokes("nil", {}, "null is a value", { log: ["invoke _shared.nil=set"] }),
+  registers("inc-nil", { writes: [{ key: "nil", increment: 1 }] }),
+  invokes("inc-nil", {}, "and no number: only what is not there counts as 0", {
+    status: 409,
+    has: { error: "not_a_number", current: { value: null } },
+  }),
 ];
 
 Deno.test("Every write mode, as the contract has it", async (t) => {
@@ -177,7 +184,19 @@ const TEMPLATES: readonly Row[] = [
     status: 400,
     has: { error: "invalid_argument" },
   }),
-  invokes("keyed", { s: "_board", k: "__proto__" }, "some words are no keys", { status: 400 }),
+  invokes("keyed", { s: "_board", k: "__proto__" }, "some words are no keys", {
+    status: 400,
+    has: { field: "writes[0].key", message: /reserved/, example: "phase" },
+  }),
+  invokes("keyed", { s: "_board", k: "a\tb" }, "nor is what does not print", {
+    status: 400,
+    has: { message: /1-256 printable characters/, example: "phase" },
+  }),
+  registers("whole", { writes: [{ key: "w", value: "${params.a.b}" }] }),
+  invokes("whole", { a: {} }, "a value that is one parameter needs it, and says which", {
+    status: 400,
+    has: { error: "missing_param", param: "a.b", field: "writes[0].value" },
+  }),
   ...["_agents", "_actions", "_views", "_config", "_audit", "_messages"].map((s) =>
     invokes("keyed", { s, k: "x" }, `${s} is no target, also not by a parameter`, {
       status: 403,
@@ -253,6 +272,15 @@ const BAD_ACTIONS: readonly [string, Record<string, unknown>, string][] = [
     writes: [],
     params: { p: { type: "string", default: 1 } },
   }, ""],
+  [
+    "a key that is reserved",
+    { id: "a", writes: [{ key: "self", value: 1 }] },
+    "params.writes[0].key",
+  ],
+  ["a timer that has run out", {
+    id: "a",
+    writes: [{ key: "k", value: 1, timer: { at: "2020-01-01T00:00:00Z", effect: "delete" } }],
+  }, "params.writes[0].timer.at"],
   ["65 writes", { id: "a", writes: Array(65).fill({ key: "k", value: 1 }) }, "params.writes"],
   [
     "help without proof",
@@ -343,6 +371,7 @@ const GATES: readonly Row[] = [
     status: 409,
     has: {
       error: "precondition_failed",
+      action: "open",
       expression: 'state._shared.phase.value == "go"',
       evaluated: false,
       why: [{ operands: [{ path: /phase/, missing: true }], could_change: [] }],
@@ -395,8 +424,27 @@ const GATES: readonly Row[] = [
     ask: "POST /rooms/:id/actions/good/invoke",
     body: { if: "state._shared.k.value > 5" },
     status: 409,
-    has: { error: "precondition_failed", expression: "state._shared.k.value > 5" },
+    has: { error: "precondition_failed", action: "good", expression: "state._shared.k.value > 5" },
   },
+  {
+    does: "of a built-in, too",
+    ask: "POST /rooms/:id/actions/_send_message/invoke",
+    body: { params: { body: 1 }, if: "state._shared.k.value > 5" },
+    status: 409,
+    has: { error: "precondition_failed", action: "_send_message" },
+  },
+  registers("any", {
+    if: 'agents.zed.value.status == "busy" && views.zed.value',
+    params: { s: {} },
+    writes: [{ scope: "${params.s}", key: "zed", value: 1 }],
+  }),
+  invokes("any", {}, "what no template writes, no action could change", {
+    status: 409,
+    has: {
+      why: (parts: { could_change: string[] }[]) =>
+        parts.length === 2 && parts.every((part) => part.could_change.length === 0),
+    },
+  }),
   {
     does: "a scope one may not read is denied there, whether the key is there or not",
     ask: "POST /rooms/:id/actions/good/invoke",
@@ -585,6 +633,10 @@ const RIGHTS: readonly Row[] = [
       redefinition: { previous_registrant: "alice", changed: ["writes"] },
     },
   }),
+  registers("own", { writes: [] }, {
+    does: "also where nothing of it changes",
+    has: { revision: 3, warning: "action_redefined", redefinition: { changed: [], previous: {} } },
+  }),
   registers("lit", { writes: [{ scope: "alice", key: "k", value: 1 }] }, {
     does: "a literal own scope makes the action one's own",
     has: { scope: "alice" },
@@ -613,7 +665,15 @@ const RIGHTS: readonly Row[] = [
     ask: "POST /rooms/:id/actions/_register_view/invoke",
     body: { params: { id: "box", expr: "state.self.inbox.value.size()" } },
     status: 201,
-    has: { id: "box", scope: "alice", value: 2 },
+    has: { id: "box", scope: "alice", value: 2, warning: undefined },
+    log: ["invoke _views.box=set"],
+  },
+  {
+    does: "the same again replaces it",
+    ask: "POST /rooms/:id/actions/_register_view/invoke",
+    body: { params: { id: "box", expr: "state.self.inbox.value.size()" } },
+    status: 201,
+    has: { revision: 2, warning: "view_redefined", redefinition: { changed: [] } },
     log: ["invoke _views.box=set"],
   },
   {
@@ -661,6 +721,22 @@ const RIGHTS: readonly Row[] = [
     body: { params: { key: "salience_weights", value: { recency: 1 } } },
     status: 200,
     log: ["configure _config.salience_weights=set"],
+  },
+  {
+    does: "by a value, which has to be said",
+    ask: "POST /rooms/:id/actions/_configure/invoke",
+    as: "admin",
+    body: { params: { key: "salience_weights" } },
+    status: 400,
+    has: { error: "invalid_argument", field: "params.value", message: /null removes/ },
+  },
+  {
+    does: "null removes it",
+    ask: "POST /rooms/:id/actions/_configure/invoke",
+    as: "admin",
+    body: { params: { key: "salience_weights", value: null } },
+    status: 200,
+    log: ["configure _config.salience_weights=delete"],
   },
   {
     does: "an admin's token with an agent named acts on its behalf",
@@ -730,6 +806,13 @@ const CLOSED: readonly Row[] = [
     has: { error: "action_owned" },
     log: [],
   }),
+  registers("help", { writes: [], result: "'mine'" }, {
+    does: "nor what help answers to all",
+    status: 403,
+    has: { error: "scope_denied", scope: "_shared", hint: /closed/ },
+    log: [],
+  }),
+  registers("help", { writes: [], result: "'ours'" }, { as: "admin", has: { scope: "_shared" } }),
 ];
 
 Deno.test("A closed vocabulary: participants write their own, admins what is shared", async (t) => {
@@ -803,10 +886,17 @@ Deno.test("Help: read with a version, overridden by proof of reading", async (t)
       "a guess does not do",
       {
         status: 409,
-        has: { error: "version_conflict" },
-        hasNot: ["{version}"],
+        has: {
+          error: "version_conflict",
+          expected: "0123456789abcdef",
+          current: { value: /^You are an agent/, revision: 0, version: /^[0-9a-f]{16}$/ },
+        },
       },
     ),
+    invokes("teach", { key: "ours", text: "x", version: "0123456789abcdef" }, "nor where none is", {
+      status: 409,
+      has: { error: "version_conflict", current: null },
+    }),
     invokes("teach", { key: "guide", text: "ours", version: "{version}" }, "the version does", {
       log: ["invoke _help.guide=set"],
     }),
@@ -817,6 +907,18 @@ Deno.test("Help: read with a version, overridden by proof of reading", async (t)
       status: 200,
       has: { content: "ours", revision: 1, source: "room" },
     },
+    invokes("teach", { key: "guide", text: "new", version: "{version}" }, "once", {
+      status: 409,
+      has: { current: { value: "ours", revision: 1, version: /^[0-9a-f]{16}$/ } },
+    }),
+    registers("any-scope", {
+      params: { s: {} },
+      writes: [{ scope: "${params.s}", key: "guide", value: 1 }],
+    }),
+    invokes("any-scope", { s: "_help" }, "a template without a version writes no help", {
+      status: 400,
+      has: { error: "invalid_argument", field: "writes[0].if_version" },
+    }),
     {
       does: "an unknown key lists those there are",
       ask: "POST /rooms/:id/actions/help/invoke",
@@ -826,5 +928,163 @@ Deno.test("Help: read with a version, overridden by proof of reading", async (t)
     },
   ];
   await runRows(t, on, rows, await rowsRoom(on));
+  await on.close();
+});
+
+Deno.test("What is dormant, disabled or hidden is told to nobody who asks for something like it", async (t) => {
+  const on = await startService();
+  const hides = { enabled: 'self == "alice"' };
+  const sleeps = { timer: { ms: 1000, effect: "enable" } };
+  const view = (id: string, rest: Record<string, unknown>): Row => ({
+    does: `registers the view ${id}`,
+    ask: "POST /rooms/:id/actions/_register_view/invoke",
+    body: { params: { id, expr: "1", scope: "_shared", ...rest } },
+    status: 201,
+    log: [`invoke _views.${id}=set`],
+  });
+  const deletes = (as: string, what: "action" | "view", nearest: readonly string[]): Row => ({
+    does: `what ${as} is told of a ${what}`,
+    ask: `POST /rooms/:id/actions/_delete_${what}/invoke`,
+    as,
+    body: { params: { id: "thing-x" } },
+    status: 404,
+    has: { error: `${what}_not_found`, nearest },
+  });
+  await runRows(t, on, [
+    registers("thing-1", { writes: [], ...sleeps }),
+    registers("thing-2", { writes: [], ...hides }),
+    registers("thing-3", { writes: [], enabled: "false" }),
+    registers("thing-4", { writes: [] }),
+    view("thing-1", sleeps),
+    view("thing-2", hides),
+    view("thing-3", { enabled: "false" }),
+    view("thing-4", {}),
+    ...(["action", "view"] as const).flatMap((what) => [
+      deletes("alice", what, ["thing-2", "thing-4"]),
+      deletes("bob", what, ["thing-4"]),
+    ]),
+    invokes("thing-1", {}, "not even to who knows its name", {
+      as: "bob",
+      status: 404,
+      has: { error: "action_not_found", nearest: ["thing-4"] },
+    }),
+    {
+      does: "nor by its samples",
+      ask: "GET /rooms/:id/samples/thing-1",
+      as: "bob",
+      status: 404,
+      has: { error: "view_not_found", nearest: ["thing-4"], hint: /only=views/ },
+    },
+  ], await rowsRoom(on));
+  await on.close();
+});
+
+const TOO_MANY: readonly [string, Record<string, unknown>, RegExp, number][] = [
+  ["_register_action", { id: "a", writes: Array(65).fill({ key: "k", value: 1 }) }, /members/, 64],
+  [
+    "_register_action",
+    { id: "a", writes: [], params: { p: { enum: Array(1_001).fill(1) } } },
+    /members/,
+    1_000,
+  ],
+  ["_register_action", { id: "a", writes: [], domain: "x".repeat(65) }, /characters/, 64],
+  ["_send_message", { body: 1, to: Array(101).fill("bob") }, /members/, 100],
+];
+
+Deno.test("A list or text that is too long is told how long it may be", async () => {
+  const on = await startService();
+  const { id, admin, agents } = await rowsRoom(on);
+  const mustTell = (reply: Reply, of: RegExp, limit: number): void => {
+    assert.equal(reply.status, 400, reply.text);
+    assert.equal(reply.body.error, "invalid_argument");
+    assert.match(reply.body.message, new RegExp(`at most ${limit} `));
+    assert.match(reply.body.message, of);
+    assert.equal(reply.body.limit, limit);
+  };
+  for (const [action, params, of, limit] of TOO_MANY) {
+    mustTell(await on.invoke(id, action, params, agents["alice"]), of, limit);
+  }
+  const views = Array(257).fill({ id: "v", expr: "1" });
+  mustTell(await on.call("POST", `/rooms/${id}/agents`, { body: { views } }), /members/, 256);
+  const keys = { public_keys: Array(257).fill("k") };
+  mustTell(await on.call("POST", `/rooms/${id}/agents`, { body: keys }), /members/, 256);
+  const grants = { grants: Array(1_001).fill("bob") };
+  const patched = await on.call("PATCH", `/rooms/${id}/agents/alice`, {
+    token: admin,
+    body: grants,
+  });
+  mustTell(patched, /members/, 1_000);
+  await on.close();
+});
+
+Deno.test("A refusal gives the reason that it has, and an example that would do", async (t) => {
+  const on = await startService();
+  const room = await makeRoom(on, ["alice", "bob"]);
+  const refused = (does: string, params: unknown, has: Record<string, unknown>): Row => ({
+    does,
+    ask: REGISTER,
+    body: { params },
+    status: 400,
+    has,
+  });
+  await runRows(t, on, [
+    refused("no id", { writes: [] }, { field: "params.id", message: /letters, digits/ }),
+    refused("an id that is a number", { id: 5, writes: [] }, { message: /letters, digits/ }),
+    refused("an id that is reserved", { id: "self", writes: [] }, { message: /reserved/ }),
+    registers("x", { scope: "_config", writes: [] }, {
+      does: "a scope of the service's, in an open room",
+      status: 403,
+      has: { error: "scope_denied", hint: /keeps "_config" for itself/ },
+      hasNot: ["closed"],
+      log: [],
+    }),
+    ...["__proto__", "did:web:x", "admin"].map((key): Row => ({
+      does: `joining with ${key} in its state`,
+      ask: "POST /rooms/:id/agents",
+      as: null,
+      body: `{"id":"eve","state":{"${key}":1}}`,
+      status: 400,
+      has: { error: "invalid_argument" },
+    })),
+    {
+      does: "joining with a reserved word in its state",
+      ask: "POST /rooms/:id/agents",
+      as: null,
+      body: { id: "eve", state: { constructor: 1 } },
+      status: 400,
+      has: { field: "state.constructor", message: /reserved/, example: "phase" },
+    },
+    {
+      does: "a large integer",
+      ask: "POST /rooms/:id/eval",
+      body: '{"expr":"1","params":{"n":9007199254740993}}',
+      status: 400,
+      has: { field: "body.params.n", example: (text: string) => text !== "9007199254740993" },
+    },
+    {
+      does: "a version of what one may not read",
+      ask: "POST /rooms/:id/actions/_send_message/invoke",
+      body: { params: { body: 1 }, if_version: { "bob.x": "" } },
+      status: 403,
+      has: { error: "scope_denied", hint: /grant/ },
+    },
+    registers("typed", {
+      params: { n: { type: "integer", minimum: 2 }, e: { enum: ["a", "b"] } },
+      writes: [],
+    }),
+    invokes("typed", { n: "2" }, "a wrong type", {
+      status: 400,
+      has: { hint: /whole/, example: 1 },
+    }),
+    invokes("typed", { n: 1 }, "out of bounds", { status: 400, has: { hint: /./, example: 2 } }),
+    invokes("typed", { e: "c" }, "none of them", { status: 400, has: { hint: /./, example: "a" } }),
+    invokes("typed", { m: 1 }, "an unknown one", { status: 400, has: { hint: /takes: n, e/ } }),
+    {
+      does: "another method",
+      ask: "DELETE /rooms/:id/context",
+      status: 405,
+      has: { hint: "Use GET.", example: /^GET \/rooms\// },
+    },
+  ], room);
   await on.close();
 });

@@ -1,6 +1,6 @@
 /** The contract's §0, §2, §3 and the seeds' first walk, as rows. */
 import assert from "node:assert/strict";
-import { makeRoom, startService, userToken } from "./harness.ts";
+import { makeRoom, makeUser, startService, userToken } from "./harness.ts";
 import { type Row, rowsRoom, runRows } from "./contract_rows.ts";
 
 Deno.test("A stranger with curl: create, join, register, read, act, wait", async (t) => {
@@ -290,6 +290,11 @@ Deno.test("Rooms page by name, without gap or repetition", async () => {
     path = body.next_cursor ? `/rooms?limit=3&cursor=${body.next_cursor}` : "";
   }
   assert.deepEqual(seen, ["o0", "o1", "o2", "o3", "o4", "o5", "o6"]);
+  for (const cursor of ["zz", "o2", "after:", "after:a/b", "5"]) {
+    const { status, body } = await on.call("GET", `/rooms?cursor=${cursor}`, { token });
+    assert.deepEqual([status, body.error, body.field], [400, "invalid_argument", "cursor"], cursor);
+  }
+  assert.equal((await on.call("GET", "/rooms?cursor=", { token })).body.returned, 7);
   await on.close();
 });
 
@@ -571,5 +576,93 @@ Deno.test("compact drops members that are null, and nothing inside values", asyn
     "meta" in (await on.call("GET", `/rooms/${room.id}?compact=true`, { token })).body,
     false,
   );
+  await on.close();
+});
+
+Deno.test("compact is true or false, wherever it is asked for, and nothing else is done", async () => {
+  const on = await startService();
+  const room = await rowsRoom(on);
+  const calls: [string, string, unknown?][] = [
+    ["GET", ""],
+    ["GET", "/context"],
+    ["GET", "/log"],
+    ["PATCH", "", { label: "x" }],
+    ["POST", "/actions/_send_message/invoke", { params: { body: 1 }, agent: "alice" }],
+  ];
+  for (const [method, path, body] of calls) {
+    const ask = { token: room.admin, ...(body === undefined ? {} : { body }) };
+    const reply = await on.call(method, `/rooms/${room.id}${path}?compact=zz`, ask);
+    assert.deepEqual([reply.status, reply.body.field], [400, "compact"], `${method} ${path}`);
+  }
+  assert.equal((await on.service.engine.find(room.id)).room.head, 3, "nothing was done");
+  assert.equal((await on.call("GET", "/rooms?compact=zz", { token: room.admin })).status, 400);
+  await on.close();
+});
+
+Deno.test("X-Sync-Seq tells where the room was, whatever was read or written of it", async () => {
+  const on = await startService();
+  await makeUser(on, "bea", {});
+  const olga = await userToken(on, "olga", "rooms:* create_rooms");
+  const { body: made } = await on.call("POST", "/rooms", { token: olga, body: { id: "seqs" } });
+  const { body: open } = await on.call("POST", "/rooms", { body: { id: "open" } });
+  const { text: log } = await on.call("GET", "/rooms/open/log?format=jsonl", { token: open.token });
+  const calls: [method: string, path: string, token: string, seq: number, body?: unknown][] = [
+    ["POST", "/rooms/seqs/agents", olga, 2, { id: "alice" }],
+    ["POST", "/rooms/seqs/agents", olga, 3, { id: "alice" }],
+    ["PATCH", "/rooms/seqs/agents/alice", olga, 4, { role: "x" }],
+    ["POST", "/rooms/seqs/rotate-view-token", olga, 4],
+    ["POST", "/rooms/seqs/invite", olga, 4, { username: "bea" }],
+    ["GET", "/rooms/seqs/members", olga, 4],
+    ["PATCH", "/rooms/seqs/members/bea", olga, 4, { role: "observer" }],
+    ["DELETE", "/rooms/seqs/members/bea", olga, 4],
+    ["POST", "/rooms/seqs/fork", olga, 5, { id: "forked" }],
+    ["POST", "/rooms/import?id=imported", olga, 2, log],
+    ["DELETE", "/rooms/seqs/agents/alice", olga, 5],
+    ["POST", "/rooms/open/claim", olga, 1, { room_token: open.token }],
+    ["DELETE", "/rooms/seqs", made.token, 5],
+  ];
+  for (const [method, path, token, seq, body] of calls) {
+    const reply = await on.call(method, path, { token, ...(body === undefined ? {} : { body }) });
+    assert.ok(reply.status < 300, `${method} ${path}: ${reply.text}`);
+    assert.equal(reply.headers.get("X-Sync-Seq"), String(seq), `${method} ${path}`);
+  }
+  await on.close();
+});
+
+Deno.test("An agent that has left is not there to be changed, nor does joining write elsewhere", async (t) => {
+  const on = await startService();
+  await runRows(t, on, [
+    {
+      does: "alice leaves",
+      ask: "DELETE /rooms/:id/agents/alice",
+      status: 200,
+      has: { left: true },
+      log: ["leave _agents.alice=set"],
+    },
+    {
+      does: "an admin finds her no more",
+      ask: "PATCH /rooms/:id/agents/alice",
+      as: "admin",
+      body: { name: "Al" },
+      status: 404,
+      has: { error: "agent_not_found" },
+    },
+    ...["bob", "_shared", "self", 5].map((scope): Row => ({
+      does: `joining with a view of ${scope}`,
+      ask: "POST /rooms/:id/agents",
+      as: null,
+      body: { id: "eve", views: [{ id: "mine", expr: "1" }, { id: "v", expr: "1", scope }] },
+      status: 400,
+      has: { error: "invalid_argument", field: "views[1].scope", example: "eve" },
+    })),
+    {
+      does: "its own may be named",
+      ask: "POST /rooms/:id/agents",
+      as: null,
+      body: { id: "eve", views: [{ id: "v", expr: "1", scope: "eve" }] },
+      status: 201,
+      log: ["join _agents.eve=set _views.v=set"],
+    },
+  ], await rowsRoom(on));
   await on.close();
 });

@@ -160,7 +160,7 @@ export const ROOM_TOOLS: readonly Tool[] = [
     run: async (call, { room, reveal_tokens, ...body }) => {
       const { engine, elevate } = call.deps;
       const door = { elevate, forget: call.forget };
-      const joined = await join(engine, call.principal, room as string, body, door);
+      const { joined } = await join(engine, call.principal, room as string, body, door);
       return withoutSecrets({ ...joined } as unknown as JsonObject, reveal_tokens);
     },
   },
