@@ -150,8 +150,8 @@ export class Engine {
     return hot.isDead ? await this.#rooms.load(id) : hot;
   }
 
-  /** The room of this name as it is in memory, whatever others have written meanwhile. */
-  private async findAsKnown(id: string): Promise<HotRoom> {
+  /** The room as it is in memory, whatever others have written meanwhile. Throws `room_not_found`. */
+  async findAsKnown(id: string): Promise<HotRoom> {
     const known = this.#rooms.known(id);
     if (!known) return await this.#rooms.load(id);
     known.lastUsed = this.clock.now();

@@ -6,7 +6,7 @@ import { readHelp } from "./help.ts";
 import { z } from "zod";
 import { actionNotFound, decideDeleteAction, decideRegisterAction } from "./actions.ts";
 import { checkInvocationParams } from "./actions/params.ts";
-import { heartbeat, setStatus } from "./agents/presence.ts";
+import { heartbeat, noteLife, setStatus } from "./agents/presence.ts";
 import { act, type Acting, authorship, mustActAsSomebody } from "./auth.ts";
 import { canonical, jsonBytes, sha256 } from "./canonical.ts";
 import { compile, toJson } from "./cel.ts";
@@ -47,13 +47,32 @@ const CREATED: ReadonlySet<string> = new Set([
   "_send_message",
 ]);
 
-/** Invokes an action or a built-in. */
+/** Invokes an action or a built-in: a sign of life of the acting agent, also when it is refused. */
 export async function invoke(engine: Engine, request: InvokeRequest): Promise<InvokeReply> {
-  const body = parseBody(invokeBody, request.body, {
-    example: EXAMPLE,
-    hint: 'What the action takes stands under "params".',
-  });
-  const named = body.agent ?? request.agent;
+  const { principal, room } = request;
+  let named = request.agent;
+  try {
+    const body = parseBody(invokeBody, request.body, {
+      example: EXAMPLE,
+      hint: 'What the action takes stands under "params".',
+    });
+    named = body.agent ?? named;
+    const reply = await perform(engine, request, body, named);
+    const isNew = !reply.replayed && !body.dry_run && request.action !== "help";
+    if (!isNew) await noteLife(engine, principal, room, named);
+    return reply;
+  } catch (error) {
+    await noteLife(engine, principal, room, named, error);
+    throw error;
+  }
+}
+
+async function perform(
+  engine: Engine,
+  request: InvokeRequest,
+  body: InvokeBody,
+  named: string | undefined,
+): Promise<InvokeReply> {
   const status = CREATED.has(request.action) && !body.dry_run ? 201 : 200;
   const command = commandOf(engine, request, body, named);
   if (request.action === "help" && !await isOverridden(engine, request)) {

@@ -36,6 +36,7 @@ async function submit(
         elevate,
       );
       heartbeat(engine, moment.hot, acting, moment.now);
+      call.isAlive = true;
       return decide(moment, acting, body);
     });
     auth.forget({ room, by: principal });
@@ -89,11 +90,14 @@ async function invokeAction(call: Call): Promise<Reply> {
   const { engine, elevate, store } = call.deps;
   const room = call.param("id"), action = call.param("action");
   try {
+    const asked = await askedOf(call, principal);
+    // From here on it sees to that itself.
+    call.isAlive = true;
     const { status, body, seq, replayed } = await invoke(engine, {
       principal,
       room,
       action,
-      ...await askedOf(call, principal),
+      ...asked,
       agent: call.agent,
       idempotencyKey: call.request.headers.get("idempotency-key") ?? undefined,
       elevate,

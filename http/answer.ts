@@ -39,17 +39,21 @@ export function handlerOf(
   const { method, path } = route;
   const meter = metrics.meterOf(method, path, route.verb);
   const attributes = { "http.request.method": method, "http.route": path };
+  // There ?agent= says whose records are wanted, not who reads.
+  const isFiltered = route.verb === "log.read";
   const answer: Handle = async (request, params) => {
     const requestId = newRequestId();
     const started = meter.begin();
-    let response: Response;
+    let response: Response, call: Call | undefined;
     try {
       limits.take(request, route);
-      const call = new Call(deps, request, params);
+      call = new Call(deps, request, params);
       const { isCompact } = call;
       const reply = await route.handle(call);
+      if (!call.isAlive) await call.noteLife(isFiltered);
       response = renderReply(reply, requestId, isCompact);
     } catch (error) {
+      await call?.noteLife(isFiltered, error);
       response = renderError(error, requestId);
       if (error instanceof SyncError) metrics.refused(error.code);
       noteFailure(error, requestId, `${method} ${path}`, log);

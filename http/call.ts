@@ -1,7 +1,7 @@
 /** One HTTP request as the routes see it: parsed, authenticated, nothing of the framework. */
 import { act, type Acting, type Auth } from "../auth.ts";
 import { isForwarded, type RequestFacts } from "../auth/origins.ts";
-import { heartbeat } from "../agents/presence.ts";
+import { heartbeat, noteLife } from "../agents/presence.ts";
 import { parseJson } from "../canonical.ts";
 import type { Config } from "../config.ts";
 import { flag, fromSearch, type Parameters } from "../context/query.ts";
@@ -48,6 +48,8 @@ export interface Reply {
 /** A request. */
 export class Call {
   readonly #hasSearch: boolean;
+  /** Has the call been a sign of life of whoever acts? */
+  isAlive = false;
   /** What others had written before the request came must be seen. */
   readonly #marks: Marks | undefined;
   #url: URL | undefined;
@@ -126,11 +128,25 @@ export class Call {
       const { value, seq, hot } = await engine.read(this.param("id"), (moment) => {
         const acting = act(principal, moment, verb, named ?? undefined, elevate);
         heartbeat(engine, moment.hot, acting, moment.now);
+        this.isAlive = true;
         return { found: look(moment, acting), acting };
       }, this.#marks);
       return { value: value.found, seq, hot, acting: value.acting };
     } catch (error) {
       throw hideExistence(error, principal);
+    }
+  }
+
+  /** Notes a sign of life of whoever acts, unless the call has been one; `filters` where ?agent= names no actor. */
+  async noteLife(filters: boolean, refusal?: unknown): Promise<void> {
+    const room = this.isAboutRoom ? this.param("id") : "";
+    if (this.isAlive || room === "") return;
+    try {
+      const named = filters ? undefined : this.agent;
+      await noteLife(this.deps.engine, await this.principal(), room, named, refusal);
+    } catch (error) {
+      // A credential that opens nothing is nobody's.
+      if (!(error instanceof SyncError)) throw error;
     }
   }
 }

@@ -38,7 +38,9 @@ async function wait(call: Call, body?: JsonObject): Promise<Reply> {
       signal: call.request.signal,
     });
     call.release();
-    return await answer;
+    const reply = await answer;
+    call.isAlive = true;
+    return reply;
   } catch (error) {
     throw hideExistence(error, principal);
   }
@@ -80,6 +82,7 @@ async function events(call: Call): Promise<Reply> {
       elevate,
       signal: request.signal,
     });
+    call.isAlive = true;
     return { body: null, stream: { type: "text/event-stream", body }, seq };
   } catch (error) {
     throw hideExistence(error, principal);

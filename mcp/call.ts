@@ -1,6 +1,6 @@
 /** One tool call as the tools see it: who calls, on what, and how to look at a room. */
 import type { z } from "zod";
-import { heartbeat } from "../agents/presence.ts";
+import { heartbeat, noteLife } from "../agents/presence.ts";
 import { act, type Acting, type Auth, type Touched } from "../auth.ts";
 import type { Config } from "../config.ts";
 import type { Clock, Moment } from "../engine/types.ts";
@@ -36,6 +36,9 @@ export type Progress = (done: number, total: number, message: string) => Promise
 
 /** A tool call. */
 export class ToolCall {
+  /** Has the call been a sign of life of whoever acts? */
+  isAlive = false;
+
   constructor(
     readonly deps: McpDeps,
     readonly principal: Principal,
@@ -59,9 +62,19 @@ export class ToolCall {
     const { value, seq, hot } = await engine.read(room, (moment) => {
       const acting = act(this.principal, moment, verb, agent, elevate);
       heartbeat(engine, moment.hot, acting, moment.now);
+      this.isAlive = true;
       return { found: look(moment, acting), acting };
     });
     return { value: value.found, seq, hot, acting: value.acting };
+  }
+
+  /** Notes a sign of life of whoever acts in the room of the call, unless the call has been one. */
+  async noteLife(tool: Tool, args: unknown, refusal?: unknown): Promise<void> {
+    const { room, agent } = (args ?? {}) as Partial<Record<string, unknown>>;
+    if (this.isAlive || typeof room !== "string") return;
+    // Of the log it says whose records are wanted, not who reads.
+    const isName = typeof agent === "string" && tool.verb !== "log.read";
+    await noteLife(this.deps.engine, this.principal, room, isName ? agent : undefined, refusal);
   }
 }
 

@@ -46,9 +46,11 @@ export async function runTool(
       { attributes },
       () => tool.run(call, checked as JsonObject),
     );
+    await call.noteLife(tool, checked);
     end("ok");
     return { content: [textOf(reply)], structuredContent: reply };
   } catch (error) {
+    await call.noteLife(tool, args, error);
     end(error instanceof SyncError ? "refused" : "bug");
     if (error instanceof SyncError) meters.refused(error.code);
     return { content: [textOf(refusal(error, tool.name, noteBug))], isError: true };

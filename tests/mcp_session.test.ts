@@ -1,6 +1,13 @@
 /** A session of an agent in a room, through the SDK's own client, in both eras. */
 import assert from "node:assert/strict";
-import { makeRoom, mustVerify, startService, SYSTEM_CLOCK, userToken } from "./harness.ts";
+import {
+  makeRoom,
+  ManualClock,
+  mustVerify,
+  startService,
+  SYSTEM_CLOCK,
+  userToken,
+} from "./harness.ts";
 import { Agent, ERAS } from "./mcp_world.ts";
 
 for (const era of ERAS) {
@@ -111,3 +118,34 @@ for (const era of ERAS) {
     await on.close();
   });
 }
+
+Deno.test("a refused tool and a dry run are signs of life, too", async () => {
+  const clock = new ManualClock();
+  const on = await startService({ clock });
+  const room = await makeRoom(on, ["alice"]);
+  const alice = await Agent.connect(on, room.agents["alice"]!, "2026-07-28");
+  const lives = async (): Promise<unknown[]> => {
+    const { body } = await on.call("GET", `/rooms/${room.id}/context?only=agents`, {
+      token: room.view,
+    });
+    const { status, last_heartbeat } = body.agents.alice.value;
+    return [status, last_heartbeat];
+  };
+  const send = { action: "_send_message", params: { body: 1 }, dry_run: true };
+  for (
+    const [tool, args] of [
+      ["sync_invoke_action", { action: "nope" }],
+      ["sync_invoke_action", send],
+      ["sync_claim_message", { seq: 999 }],
+      ["sync_read_context", { depth: "deep" }],
+      ["sync_wait", { condition: "nope" }],
+    ] as const
+  ) {
+    await on.invoke(room.id, "_set_status", { status: "idle" }, room.agents["alice"]);
+    await clock.advance(30_000);
+    await alice.tell(tool, { room: room.id, ...args });
+    assert.deepEqual(await lives(), ["active", new Date(clock.now()).toISOString()], tool);
+  }
+  await alice.close();
+  await on.close();
+});

@@ -1,6 +1,6 @@
 /** Presence: what agents say of themselves, waiting, signs of life; beside the log, never in it. */
 import assert from "node:assert/strict";
-import { makeRoom, ManualClock, START, startService, turns } from "./harness.ts";
+import { makeRoom, ManualClock, type Reply, START, startService, turns } from "./harness.ts";
 import { World } from "./time_world.ts";
 
 /** How an agent shows, in every place at once. */
@@ -78,6 +78,74 @@ Deno.test("Any call turns idle to active; busy and done stay; an admin's borrowe
       const last = status === "done" ? world.clock.now() - 30_000 : world.clock.now();
       assert.equal(now.last_heartbeat, new Date(last).toISOString(), status!);
     }
+  });
+});
+
+/** Calls that keep nothing, go by the token alone, or are refused. */
+const LESSER: Readonly<Record<string, (world: World, who: string) => Promise<Reply>>> = {
+  "an action that is not there": (world, who) => world.invoke(who, "nope"),
+  "a gate that is shut": (world, who) => world.invoke(who, "shut"),
+  "a parameter that is missing": (world, who) => world.invoke(who, "put"),
+  "a body that makes no sense": (world, who) =>
+    world.call("POST", "/actions/put/invoke", who, { parms: {} }),
+  "what is no JSON": (world, who) => world.call("POST", "/actions/put/invoke", who, "{"),
+  "a scope that it may not write": (world, who) => world.invoke(who, "put", { s: "alice" }),
+  "another's name": (world, who) => world.invoke(who, "put", { s: "_x" }, { agent: "alice" }),
+  "a dry run": (world, who) => world.invoke(who, "put", { s: "_x" }, { dry_run: true }),
+  "help": (world, who) => world.invoke(who, "help"),
+  "a simulation": (world, who) =>
+    world.call("POST", "/simulate", who, { steps: [{ action: "put", params: { s: "_x" } }] }),
+  "a simulation of nothing": (world, who) => world.call("POST", "/simulate", who, { steps: [] }),
+  "members, which are the owner's": (world, who) => world.call("GET", "/members", who),
+  "a room's settings, which are an admin's": (world, who) =>
+    world.call("PATCH", "", who, { label: "x" }),
+  "a context with a parameter that is none": (world, who) =>
+    world.call("GET", "/context?depth=deep", who),
+  "a wait that cannot be": (world, who) => world.call("GET", "/wait?condition=nope", who),
+  "somebody else's update": (world, who) =>
+    world.call("PATCH", "/agents/alice", who, { name: "A" }),
+};
+
+Deno.test("Any call is a sign of life, also one that is refused or keeps nothing; not when it is done", async (t) => {
+  await World.run(async (world) => {
+    await world.register("alice", "shut", { if: "false" });
+    await world.register("alice", "put", {
+      params: { s: { type: "string", required: true } },
+      writes: [{ scope: "${params.s}", key: "k", value: 1 }],
+    });
+    const { seq } = await world.context("admin");
+    for (const [name, ask] of Object.entries(LESSER)) {
+      await t.step(name, async () => {
+        for (const [status, after] of [["idle", "active"], ["busy", "busy"], ["done", "done"]]) {
+          await WAYS._set_status(world, "bob", status!);
+          await world.pass(30_000);
+          const { last_heartbeat } = await shown(world, "bob");
+          await ask(world, "bob");
+          const now = await shown(world, "bob");
+          assert.equal(now.status, after);
+          const last = status === "done"
+            ? last_heartbeat
+            : new Date(world.clock.now()).toISOString();
+          assert.equal(now.last_heartbeat, last, status!);
+        }
+      });
+    }
+    assert.equal((await world.context("admin")).seq, seq, "and nothing is written");
+  });
+});
+
+Deno.test("An admin in an agent's name is no sign of its life, whatever comes of the call", async () => {
+  await World.run(async (world) => {
+    await WAYS._set_status(world, "bob", "idle");
+    const before = await shown(world, "bob");
+    await world.pass(30_000);
+    for (const rest of [{ dry_run: true }, {}]) {
+      await world.invoke("admin", "nope", {}, { ...rest, agent: "bob" });
+      await world.invoke("admin", "_send_message", { body: 1 }, { ...rest, agent: "bob" });
+    }
+    await world.call("GET", "/context?agent=bob&depth=deep", "admin");
+    const { status, last_heartbeat } = await shown(world, "bob");
+    assert.deepEqual([status, last_heartbeat], ["idle", before.last_heartbeat]);
   });
 });
 
@@ -176,6 +244,7 @@ Deno.test("Signs of life cost no record and at most one write per agent in ten s
     writes.length = 0;
     for (let second = 0; second < 120; second++) {
       await world.context("alice", "");
+      await world.invoke("alice", "nope");
       await world.invoke("bob", "_set_status", { status: second % 2 ? "busy" : "idle" });
       await world.pass(1_000);
     }

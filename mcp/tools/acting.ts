@@ -23,6 +23,8 @@ async function invokeAs(
   idempotencyKey?: string,
 ): Promise<JsonObject> {
   const { engine, elevate, store } = call.deps;
+  // From here on it sees to that itself.
+  call.isAlive = true;
   try {
     const { body: reply, replayed } = await invoke(engine, {
       principal: call.principal,

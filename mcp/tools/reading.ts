@@ -73,6 +73,7 @@ async function wait(call: ToolCall, args: JsonObject): Promise<JsonObject> {
       elevate: call.deps.elevate,
       signal: call.signal,
     });
+    call.isAlive = true;
     return body;
   } finally {
     stop?.();
