@@ -96,6 +96,8 @@ function mustGrant(acting: Acting, grants: readonly string[]): void {
       if (acting.access.owner) continue;
       throw new SyncError("owner_required", 'Only an owner of the room grants "*".', {
         field: "grants",
+        hint: "Name the agents whose scopes are meant, or let an owner do it.",
+        example: { grants: ["bob"] },
       });
     }
     if (!agentId.safeParse(grant).success) {
@@ -118,6 +120,7 @@ export function decideLeave(
     throw new SyncError("identity_mismatch", `Only "${id}" itself or an admin may make it leave.`, {
       claimed: id,
       authenticated_as: acting.agent,
+      hint: `Use the token of "${id}", or an admin's.`,
     });
   }
   const writes = [
