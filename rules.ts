@@ -126,21 +126,17 @@ export function hasAuthority(room: Room, acting: Acting, scope: string): boolean
 /** Refuses to register under a scope that the caller has no authority over. Throws `scope_denied`. */
 export function mustHaveAuthority(room: Room, acting: Acting, scope: string): void {
   if (hasAuthority(room, acting, scope)) return;
+  const isOpen = scope === "_shared" || isCustomScope(scope);
   throw new SyncError(
     "scope_denied",
     `"${acting.agent}" has no authority over the scope "${scope}".`,
     {
       scope,
-      hint: hintOn(acting, scope),
+      hint: isPrivateScope(scope)
+        ? `Register it under your own scope ("${acting.agent}"), or ask an admin to grant you "${scope}".`
+        : isOpen
+        ? `The vocabulary of this room is closed: register under your own scope ("${acting.agent}").`
+        : "The service keeps this scope for itself: register under _shared, a custom scope or your own.",
     },
   );
-}
-
-function hintOn({ agent }: Acting, scope: string): string {
-  const own = `register it under your own scope ("${agent}")`;
-  if (isPrivateScope(scope)) return `Ask an admin to grant you "${scope}", or ${own}.`;
-  if (scope !== "_shared" && !isCustomScope(scope)) {
-    return `The service keeps "${scope}" for itself: ${own}, or under "_shared" where you may.`;
-  }
-  return `The vocabulary of this room is closed: ${own}.`;
 }

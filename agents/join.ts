@@ -347,15 +347,15 @@ export function joinWrites(
   }
   for (const [i, view] of (body.views ?? []).entries()) {
     const { scope = id } = view as JsonObject;
-    if (scope !== id) {
+    if (scope !== id && scope !== "self") {
       throw invalid(
         `views[${i}].scope`,
-        `a view that joining brings has the agent's own scope`,
+        "a view that joining brings has the agent's own scope",
         id,
       );
     }
     writes.push(
-      ownView(room, { ...view, scope } as JsonObject, definition, id, now, `views[${i}]`),
+      ownView(room, { ...view, scope: id } as JsonObject, definition, id, now, `views[${i}]`),
     );
   }
   const isPlain = definition.enabled === undefined && writes.every((w) => w.scope !== "_views");

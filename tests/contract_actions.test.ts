@@ -1034,7 +1034,7 @@ Deno.test("A refusal gives the reason that it has, and an example that would do"
     registers("x", { scope: "_config", writes: [] }, {
       does: "a scope of the service's, in an open room",
       status: 403,
-      has: { error: "scope_denied", hint: /keeps "_config" for itself/ },
+      has: { error: "scope_denied", hint: /keeps this scope for itself/ },
       hasNot: ["closed"],
       log: [],
     }),
