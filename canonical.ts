@@ -77,6 +77,8 @@ export function jsonBytes(value: Json): number {
 
 /** What text has in which a number may be infinite, or an integer that a double would round. */
 const LONG_NUMBER = /\d{16}|\d[eE]\+?\d/;
+/** As a measure such as 6.02e23 is not: whoever writes it so wants the nearest double. */
+const INTEGER = /^-?\d+(\.0*)?$/;
 const SURROGATE = /\\u[dD][89a-fA-F]/;
 
 /**
@@ -93,9 +95,19 @@ export function parseJson(text: string): Json {
       example: { params: {} },
     });
   }
-  const found = faultOf(value, 0, LONG_NUMBER.test(text), SURROGATE.test(text));
+  const numbers = LONG_NUMBER.test(text);
+  const found = faultOf(numbers ? markInexact(text) : value, 0, numbers, SURROGATE.test(text));
   if (found) throw invalid(`body${found.path}`.slice(0, 120), found.detail, found.example);
   return value;
+}
+
+/** The same with NaN for every number that is written as an integer and that a double would round. */
+function markInexact(text: string): Json {
+  return JSON.parse(text, (_key: string, value: Json, context?: { source?: string }) => {
+    const isWrong = typeof value === "number" && !Number.isSafeInteger(value) &&
+      INTEGER.test(context?.source ?? "");
+    return isWrong && Number.isFinite(value) ? NaN : value;
+  }) as Json;
 }
 
 /** What is wrong with a value, and where below it. */
@@ -128,8 +140,8 @@ function faultOf(v: Json, depth: number, numbers: boolean, text: boolean): Fault
 }
 
 function numberFault(v: number): Fault | undefined {
-  if (!Number.isFinite(v)) return { path: "", detail: "a finite number is wanted", example: 1 };
-  if (!Number.isInteger(v) || Number.isSafeInteger(v)) return undefined;
+  if (Number.isFinite(v)) return undefined;
+  if (!Number.isNaN(v)) return { path: "", detail: "a finite number is wanted", example: 1 };
   const detail = "integers stay within ±(2^53−1); send larger ones as strings";
   return { path: "", detail, example: "12345678901234567890" };
 }

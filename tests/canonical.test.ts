@@ -45,9 +45,7 @@ Deno.test("A body that breaks a rule is refused with the path of what breaks it"
     ['{"a":1e999}', "body.a"],
     ['{"a":9007199254740993.0}', "body.a"],
     ['{"a":-9007199254740992}', "body.a"],
-    ['{"a":1e16}', "body.a"],
-    ['{"a":[0.9007199254740993E+16]}', "body.a[0]"],
-    ['{"a":1e300}', "body.a"],
+    ['{"a":6.02e23,"b":[9007199254740993]}', "body.b[0]"],
     ['["\\ud800"]', "body[0]"],
     ['{"\\udc00":1}', "body"],
   ];
@@ -59,7 +57,7 @@ Deno.test("A body that breaks a rule is refused with the path of what breaks it"
     );
   }
   const fine =
-    "[9007199254740991,-9007199254740991.0,1e15,4503599627370495.5,1e-7,12345678901234567e-9]";
+    "[9007199254740991,-9007199254740991.0,6.02e23,1e300,4503599627370495.5,12345678901234567e-9]";
   assert.deepEqual(parseJson(fine), JSON.parse(fine));
   assert.throws(() => parseJson("[".repeat(70) + "]".repeat(70)), { code: "invalid_argument" });
 });
