@@ -86,18 +86,28 @@ function mustReadScope(room: Room, acting: Acting, scope: string | undefined): v
   throw new SyncError("scope_denied", `The caller may not read the scope "${scope}".`, { scope });
 }
 
+/** Which writes of a scope: to a key or a prefix's keys, a page after a record or before one. */
+export interface HistoryWanted {
+  readonly scope: string;
+  readonly key?: string;
+  readonly prefix?: string;
+  readonly after?: number;
+  readonly before?: number;
+  readonly limit: number;
+}
+
 /** The writes to a key, or to the keys of a prefix, oldest first. */
 export async function readHistory(
   store: Store,
   hot: HotRoom,
   acting: Acting,
-  wanted: { scope: string; key?: string; prefix?: string; after?: number; limit: number },
+  wanted: HistoryWanted,
   upTo: number,
 ): Promise<JsonObject> {
   const { room } = hot;
   const scope = ownScope(wanted.scope, acting.agent, "scope");
   mustReadScope(room, acting, scope);
-  const { key, prefix, after, limit } = wanted;
+  const { key, prefix, after, before, limit } = wanted;
   const filter: LogFilter = {
     scope,
     ...(key === undefined ? {} : { key }),
@@ -106,9 +116,12 @@ export async function readHistory(
   const { records: page, isMore } = await store.readPage(room.uid, {
     ...filter,
     ...(after === undefined ? {} : { after }),
+    ...(before === undefined ? {} : { before, newestFirst: true }),
     limit,
     upTo,
   });
+  const edge = page.at(-1);
+  if (before !== undefined) page.reverse();
   const total = await store.countLog(room.uid, { ...filter, upTo });
   const fits = (write: Write): boolean =>
     write.scope === scope &&
@@ -126,14 +139,13 @@ export async function readHistory(
       version: write.version,
     }))
   );
-  const last = page.at(-1);
   return {
     scope: wanted.scope,
     ...(key === undefined ? { prefix: prefix ?? "" } : { key }),
     entries,
     total,
     returned: page.length,
-    ...(isMore && last ? { next_after: last.seq } : {}),
+    ...(isMore && edge ? { [before === undefined ? "next_after" : "next_before"]: edge.seq } : {}),
   };
 }
 

@@ -44,12 +44,17 @@ async function history(call: Call): Promise<Reply> {
   const key = call.params["key"];
   const prefix = call.query("prefix")[0];
   const after = whole(call.query, "after", 0, Number.MAX_SAFE_INTEGER);
+  const before = whole(call.query, "before", 1, Number.MAX_SAFE_INTEGER);
+  if (after !== undefined && before !== undefined) {
+    throw invalid("before", 'it asks for the page before a record, "after" for the one after it');
+  }
   const { hot, acting, seq } = await call.look("history.read", () => undefined);
   const wanted = {
     scope: call.param("scope"),
     limit: limitOf(call),
     ...(key === undefined ? { prefix: prefix ?? "" } : { key }),
     ...(after === undefined ? {} : { after }),
+    ...(before === undefined ? {} : { before }),
   };
   return { body: await readHistory(call.deps.store, hot, acting, wanted, seq), seq };
 }

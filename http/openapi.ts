@@ -54,8 +54,8 @@ const QUERIES: Readonly<Record<string, readonly string[]>> = {
   "GET /rooms/:id/diff": ["from", "to", "scope", "limit", "after", "agent"],
   "GET /rooms/:id/samples/:view": ["limit"],
   "POST /rooms/import": ["id"],
-  "GET /rooms/:id/history/:scope": ["prefix", "after", "limit"],
-  "GET /rooms/:id/history/:scope/:key": ["after", "limit"],
+  "GET /rooms/:id/history/:scope": ["prefix", "after", "before", "limit"],
+  "GET /rooms/:id/history/:scope/:key": ["after", "before", "limit"],
 };
 
 /** The document for a service at `origin`. */

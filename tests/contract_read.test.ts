@@ -474,6 +474,24 @@ const READING: readonly Row[] = [
     has: { entries: [{ key: "b" }], total: 1 },
   },
   {
+    does: "history backwards: the newest page, and the way to the one before it",
+    ask: "GET /rooms/:id/history/_shared?before=9007199254740991&limit=1",
+    status: 200,
+    has: { entries: [{ seq: 6, key: "b" }], total: 2, returned: 1, next_before: 6 },
+  },
+  {
+    does: "history backwards ends at the first write",
+    ask: "GET /rooms/:id/history/_shared?before=6&limit=1",
+    status: 200,
+    has: { entries: [{ seq: 5, key: "a" }], total: 2, next_before: undefined },
+  },
+  {
+    does: "history goes one way at a time",
+    ask: "GET /rooms/:id/history/_shared/a?before=6&after=1",
+    status: 400,
+    has: { error: "invalid_argument", field: "before" },
+  },
+  {
     does: "the log is filtered and paged",
     ask: "GET /rooms/:id/log?kind=invoke&limit=2",
     as: "view",
