@@ -1,7 +1,9 @@
 /**
  * Keeps the store true: one whole reading, then one event stream whose records ask for what
  * changed. A hidden tab lets go of its stream; a lost one is taken up again where it stopped.
+ * Whatever fails in between ends in `#resume`, now or when the tab is seen again.
  */
+/// <reference lib="dom" />
 import { type Api, inWords, Refused } from "./api.ts";
 import type { Context, LogRecord, Poll } from "./model.ts";
 import type { Link, RoomStore } from "./store.ts";
@@ -35,8 +37,15 @@ export class Live {
   #lastSync = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #hiding: ReturnType<typeof setTimeout> | undefined;
+  #retry: ReturnType<typeof setTimeout> | undefined;
   #tries = 0;
   #hasStream = true;
+  /** The service has answered on the stream that is held. */
+  #isOpen = false;
+  /** What the page shows is not yet, or no longer, a whole reading. */
+  #isUnread = true;
+  /** Something waits for the tab to be seen again. */
+  #isDue = false;
   #isClosed = false;
 
   constructor(readonly api: Api, readonly store: RoomStore) {}
@@ -55,6 +64,7 @@ export class Live {
     this.#isClosed = true;
     this.#release();
     clearTimeout(this.#hiding);
+    clearTimeout(this.#retry);
     document.removeEventListener("visibilitychange", this.#onVisibility);
     removeEventListener("online", this.#onOnline);
     removeEventListener("offline", this.#onOffline);
@@ -63,18 +73,30 @@ export class Live {
   /** Reads the whole room again. */
   async reload(): Promise<void> {
     if (this.#isClosed) return;
+    this.#isUnread = true;
     try {
       await this.#replace();
       this.#tries = 0;
       this.#open();
     } catch (error) {
-      this.#failed(error, () => void this.reload());
+      this.#failed(error);
     }
   }
 
   async #replace(): Promise<void> {
     const poll = await this.api.get<Poll>("/poll", WHOLE);
-    if (!this.#isClosed) this.store.replace(poll);
+    if (this.#isClosed) return;
+    this.#isUnread = false;
+    this.store.replace(poll);
+  }
+
+  /** Goes on where it stopped: now, or when the tab is seen again. */
+  #resume(): void {
+    this.#isDue = document.hidden;
+    if (this.#isClosed || this.#isDue || !isAlive(this.store.link.peek())) return;
+    if (this.#isUnread) return void this.reload();
+    this.refresh();
+    if (!this.#stream) this.#open();
   }
 
   /** Asks for what changed: now, or soon when it was asked a moment ago. */
@@ -100,13 +122,22 @@ export class Live {
       const context = await this.api.get<Context>("/context", { ...WHOLE, since });
       if (this.#isClosed) return;
       const isFarBehind = context.seq - this.store.lastRecord > CATCH_UP_RECORDS;
-      if (isFarBehind || context.messages.next_after !== undefined) return await this.#replace();
-      this.store.merge(context);
-      await this.#fillRecords();
+      if (isFarBehind || context.messages.next_after !== undefined) await this.#replace();
+      else {
+        this.store.merge(context);
+        await this.#fillRecords();
+      }
+      this.#reached();
     } catch (error) {
-      if (error instanceof Refused && error.status === 0) return this.#say("offline");
-      this.#failed(error, () => this.refresh());
+      this.#failed(error);
     }
+  }
+
+  /** A reading that failed may have called the page offline while its stream went on. */
+  #reached(): void {
+    if (this.store.link.peek() !== "offline" || !this.#stream) return;
+    if (!this.#hasStream) this.#say("polling");
+    else if (this.#isOpen) this.#say("live");
   }
 
   /** Records that the stream has not brought. */
@@ -129,7 +160,9 @@ export class Live {
     const path = this.api.path("/events", { after: this.store.lastRecord, agent: this.api.agent });
     const on = {
       open: (): void => {
+        if (stream.signal.aborted) return;
         this.#tries = 0;
+        this.#isOpen = true;
         this.#say("live");
       },
       event: (event: ServerEvent): void => this.#take(event, stream),
@@ -153,10 +186,10 @@ export class Live {
     } else if (event === "actions") {
       if (Number(body.seq) > this.store.seq.peek()) this.refresh();
     } else if (event === "reset") {
-      stream.abort();
+      this.#release();
       void this.reload();
     } else if (event === "end") {
-      stream.abort();
+      this.#release();
       if (body.reason === "the room has ended") this.#say("ended");
       else setTimeout(() => void this.reload(), 500);
     }
@@ -168,12 +201,13 @@ export class Live {
       this.#hasStream = false;
       return this.#pollOn();
     }
-    if (error instanceof Refused) return this.#failed(error, () => void this.reload());
+    this.#release();
+    if (error instanceof Refused) {
+      this.#isUnread = true;
+      return this.#failed(error);
+    }
     this.#say("offline");
-    this.#again(() => {
-      this.refresh();
-      this.#open();
-    });
+    this.#again();
   }
 
   /** Without a stream, what changed is asked for once a second. */
@@ -188,24 +222,25 @@ export class Live {
     next();
   }
 
-  #failed(error: unknown, retry: () => void): void {
+  #failed(error: unknown): void {
     if (this.#isClosed || (error instanceof DOMException && error.name === "AbortError")) return;
     const status = error instanceof Refused ? error.status : 0;
     if (status === 401) return this.#say("expired", inWords(error));
     if (status === 403) return this.#say("denied", inWords(error));
     if (status === 404) return this.#say("missing", inWords(error));
-    if (status === 429) return this.#again(retry, RATE_LIMITED_MS);
+    if (status === 429) return this.#again(RATE_LIMITED_MS);
     this.#say("offline", inWords(error));
-    this.#again(retry);
+    this.#again();
   }
 
   /** Later and later, and not all at once after an outage. */
-  #again(run: () => void, least = 0): void {
+  #again(least = 0): void {
+    if (this.#retry !== undefined) return;
     const backoff = Math.min(15_000, 500 * 2 ** this.#tries++) * (0.75 + Math.random() / 2);
-    const wait = Math.max(least, backoff);
-    setTimeout(() => {
-      if (!this.#isClosed && !document.hidden) run();
-    }, wait);
+    this.#retry = setTimeout(() => {
+      this.#retry = undefined;
+      this.#resume();
+    }, Math.max(least, backoff));
   }
 
   #say(link: Link, note = ""): void {
@@ -217,6 +252,7 @@ export class Live {
   #release(): void {
     this.#stream?.abort();
     this.#stream = undefined;
+    this.#isOpen = false;
   }
 
   #onVisibility = (): void => {
@@ -226,10 +262,7 @@ export class Live {
         this.#release();
         if (this.store.link.peek() === "live") this.#say("paused");
       }, HIDDEN_AFTER_MS);
-    } else if (!this.#stream && isAlive(this.store.link.peek())) {
-      this.refresh();
-      this.#open();
-    }
+    } else if (this.#isDue || !this.#isOpen) this.#resume();
   };
 
   #onOnline = (): void => {
@@ -237,7 +270,9 @@ export class Live {
     if (isAlive(this.store.link.peek())) void this.reload();
   };
 
-  #onOffline = (): void => this.#say("offline");
+  #onOffline = (): void => {
+    if (isAlive(this.store.link.peek())) this.#say("offline");
+  };
 }
 
 function isAlive(link: Link): boolean {
