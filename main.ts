@@ -22,6 +22,7 @@ import { logger, type LogLine } from "./http/log-lines.ts";
 import { Metrics } from "./http/metrics.ts";
 import { openApi } from "./http/openapi.ts";
 import { type ErrorPages, mountPages } from "./http/pages.ts";
+import { compressed } from "./http/pages/files.ts";
 import { renderError, renderReply, withCommonHeaders } from "./http/render.ts";
 import { ROUTES } from "./http/routes.ts";
 import { Limits } from "./http/limits.ts";
@@ -252,10 +253,11 @@ function mountDocuments(app: Hono, documents: Documents, config: Config): () => 
       return renderError(error, newRequestId());
     }
   };
-  app.get("/SKILL.md", skill);
+  app.get("/SKILL.md", (c) => compressed(c.req.raw, skill()));
   app.get("/reference/:doc", (c) => {
     const name = c.req.param("doc");
-    return answer(() => showDocument(documents, name.endsWith(".md") ? name : `${name}.md`));
+    const file = name.endsWith(".md") ? name : `${name}.md`;
+    return answer(() => compressed(c.req.raw, showDocument(documents, file)));
   });
   let api: ReturnType<typeof openApi> | undefined;
   app.get("/openapi.json", () => {
@@ -285,7 +287,10 @@ function preflight(): Response {
 const READ_ONLY = ["/healthz", "/readyz", "/metrics", "/openapi.json", "/SKILL.md"];
 const PATTERNS = [
   ...ROUTES,
-  ...[...READ_ONLY, "/reference/:doc", "/docs"].map((path) => ({ method: "GET", path })),
+  ...[...READ_ONLY, "/reference", "/reference/:doc", "/docs"].map((path) => ({
+    method: "GET",
+    path,
+  })),
 ].map((route) => ({
   method: route.method,
   pattern: new RegExp(`^${route.path.replace(/:[a-z]+/g, "[^/]+")}$`),

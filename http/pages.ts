@@ -7,9 +7,10 @@ import type { Config } from "../config.ts";
 import type { Arrivals } from "../input/arrivals.ts";
 import { readForm } from "../oauth/input.ts";
 import { cookieName } from "../oauth/session.ts";
-import { Frontend, PICTURE_PREFIX, type StaticFile, STYLES } from "./pages/bundle.ts";
+import { Frontend, PICTURE_PREFIX, STYLES } from "./pages/bundle.ts";
 import { type Doc, indexDocuments, searchDocuments } from "./pages/doc-index.ts";
 import { docPage, docsPage } from "./pages/docs.tsx";
+import { compressed, sendFile, type StaticFile } from "./pages/files.ts";
 import { landingPage } from "./pages/landing.tsx";
 import type { Visitor } from "./pages/layout.tsx";
 import { dashboardPage, noticePage } from "./pages/notices.tsx";
@@ -43,29 +44,63 @@ export function mountPages(app: Hono, deps: PageDeps): ErrorPages {
   app.get("/", async (c) => {
     const room = c.req.query("room");
     if (room !== undefined && room !== "") {
-      return await dashboard(frontend, deps, room, visitor(c.req.raw));
+      return behindHash(new URL(c.req.url)) ??
+        await dashboard(frontend, deps, room, visitor(c.req.raw));
     }
-    if (!wantsHtml(c.req.raw)) return deps.skill();
+    if (!wantsHtml(c.req.raw)) return compressed(c.req.raw, deps.skill());
     const script = await scriptPath(frontend, "landing.js", deps.log);
     const picture = PICTURE_FILES.has(`${PICTURE_PREFIX}dashboard.png`)
       ? `${PICTURE_PREFIX}dashboard.png`
       : undefined;
-    return landingPage(deps.config.origin, visitor(c.req.raw), script, picture);
+    return compressed(
+      c.req.raw,
+      landingPage(deps.config.origin, visitor(c.req.raw), script, picture),
+    );
   });
   mountDocs(app, docs, visitor);
-  app.get("/overview", (c) => overviewPage(visitor(c.req.raw)));
+  mountFiles(app, frontend);
+  app.get("/overview", (c) => compressed(c.req.raw, overviewPage(visitor(c.req.raw))));
   app.post("/theme", (c) => chooseTheme(c, deps.arrivals));
-  app.get("/static/app/*", async (c) => {
-    const path = new URL(c.req.url).pathname;
-    const file = STYLES.served.get(path) ?? PICTURE_FILES.get(path) ??
-      (await frontend.scripts()).files.get(path);
-    return file ? serveFile(file, path.startsWith(PICTURE_PREFIX)) : c.notFound();
-  });
   return {
     missing: (request) => wantsHtml(request) ? missingPage(visitor(request)) : undefined,
     broken: (request, requestId) =>
       wantsHtml(request) ? brokenPage(visitor(request), requestId) : undefined,
   };
+}
+
+/** A file under this address is another one after a change: asked for again after a while. */
+const FOR_A_WHILE = "public, max-age=300";
+/** A file whose address changes with its content. */
+const FOR_EVER = "public, max-age=31536000, immutable";
+
+/** Scripts, styles and pictures, from lists: no address of a request is looked up anywhere else. */
+function mountFiles(app: Hono, frontend: Frontend): void {
+  app.get("/static/app/*", async (c) => {
+    const path = new URL(c.req.url).pathname;
+    const picture = PICTURE_FILES.get(path);
+    if (picture) return await sendFile(c.req.raw, picture, FOR_A_WHILE);
+    const file = STYLES.served.get(path) ?? (await frontend.scripts()).files.get(path);
+    return file ? await sendFile(c.req.raw, file, FOR_EVER) : c.notFound();
+  });
+  app.get("/reference/pictures/:name", async (c) => {
+    const picture = PICTURE_FILES.get(PICTURE_PREFIX + c.req.param("name"));
+    return picture ? await sendFile(c.req.raw, picture, FOR_A_WHILE) : c.notFound();
+  });
+}
+
+/** Sends a browser on whose token was sent along, to the address whose token is not; undefined else. */
+function behindHash(url: URL): Response | undefined {
+  const token = url.searchParams.get("token");
+  if (token === null) return undefined;
+  url.searchParams.delete("token");
+  return new Response(null, {
+    status: 303,
+    headers: {
+      "Location": `/${url.search}#${new URLSearchParams({ token })}`,
+      "Cache-Control": "no-store",
+      "Referrer-Policy": "no-referrer",
+    },
+  });
 }
 
 async function dashboard(
@@ -102,12 +137,18 @@ function mountDocs(app: Hono, docs: () => readonly Doc[], visitor: VisitorOf): v
   app.get("/docs", (c) => {
     const query = (c.req.query("q") ?? "").trim().slice(0, 200);
     const search = query === "" ? undefined : { query, hits: searchDocuments(docs(), query) };
-    return docsPage(docs(), visitor(c.req.raw), search);
+    return compressed(c.req.raw, docsPage(docs(), visitor(c.req.raw), search));
+  });
+  app.get("/docs/", (c) => c.redirect("/docs", 308));
+  app.get("/reference/", (c) => c.redirect("/reference", 308));
+  app.get("/reference", (c) => {
+    c.header("Vary", "Accept");
+    return wantsHtml(c.req.raw) ? c.redirect("/docs") : listDocuments(docs());
   });
   app.get("/docs/:slug", (c) => {
     const slug = c.req.param("slug").replace(/\.md$/, "").toLowerCase();
     const doc = docs().find((known) => known.slug === slug);
-    return doc ? docPage(docs(), doc, visitor(c.req.raw)) : c.notFound();
+    return doc ? compressed(c.req.raw, docPage(docs(), doc, visitor(c.req.raw))) : c.notFound();
   });
 }
 
@@ -155,13 +196,13 @@ function decodeURISafe(path: string): string {
   }
 }
 
-function serveFile({ type, body }: StaticFile, isStable: boolean): Response {
-  return new Response(body, {
-    headers: {
-      "Content-Type": type,
-      "Cache-Control": isStable ? "public, max-age=300" : "public, max-age=31536000, immutable",
-      "X-Content-Type-Options": "nosniff",
-    },
+/** The documents for those who read Markdown. */
+function listDocuments(docs: readonly Doc[]): Response {
+  const lines = docs.map(({ slug, title }) =>
+    `- [${title}](${slug === "skill" ? "/SKILL.md" : `/reference/${slug}.md`})`
+  );
+  return new Response(`# Documents\n\n${lines.join("\n")}\n`, {
+    headers: { "Content-Type": "text/markdown; charset=utf-8", "Vary": "Accept" },
   });
 }
 

@@ -91,3 +91,17 @@ Deno.test("At debug every request is a line, by its route, with the id its calle
   const quiet = await bustle("info");
   assert.deepEqual(quiet.filter(({ message }) => message === "request"), []);
 });
+
+Deno.test("A token in the address of a page is in no line", async () => {
+  const { out, error } = await printed(async () => {
+    const on = await startService({ env: { SYNC_LOG: "json", SYNC_LOG_LEVEL: "debug" } });
+    const headers = { Accept: "text/html" };
+    for (const path of ["/", "/docs", "/nowhere", "/rooms/room-zq1"]) {
+      await on.call("GET", `${path}?room=room-zq1&token=room_zq2`, { headers });
+    }
+    await on.close();
+  });
+  const routes = out.map((line) => JSON.parse(line).route).filter((route) => route !== undefined);
+  assert.deepEqual(routes, ["GET /", "GET /docs", "GET none", "GET /rooms/:id"]);
+  assert.ok(![...out, ...error].some((line) => line.includes("zq")));
+});

@@ -1,12 +1,13 @@
 /** The server's pages over HTTP: who gets what, what they may load, where their links lead. */
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
-import { gzipSync } from "node:zlib";
+import { readdirSync, readFileSync } from "node:fs";
+import { gunzipSync, gzipSync } from "node:zlib";
 import { documentHref } from "../http/pages/docs.tsx";
 import { idOf, indexDocuments, searchDocuments } from "../http/pages/doc-index.ts";
 import { type Reply, startService, type TestService } from "./harness.ts";
 
 const HTML = { Accept: "text/html,application/xhtml+xml,*/*;q=0.8" };
+const PICTURE = "/reference/pictures/dashboard.png";
 const PAGES = [
   "/",
   "/?room=any",
@@ -101,11 +102,126 @@ Deno.test("Static files come from a list: nothing else is served by path", () =>
       "/static/app/../../deno.json",
       "/static/app/%2e%2e/main.ts",
       "/static/app/pictures/..%2f..%2fmain.ts",
+      "/reference/pictures/",
+      "/reference/pictures/none.png",
+      "/reference/pictures/..%2fapi.md",
+      "/reference/pictures/../../deno.json",
     ];
     for (const path of paths) assert.equal((await on.call("GET", path)).status, 404, path);
   }));
 
-Deno.test("The dashboard's script is under 60 KB compressed, all of it", () =>
+Deno.test("Every picture of the documents is there under the address that they give it", () =>
+  withService(async (on) => {
+    const names = readdirSync(new URL("../reference/pictures/", import.meta.url));
+    assert.ok(names.length > 0);
+    for (const name of names) {
+      const path = `/reference/pictures/${name}`;
+      const picture = await on.service.fetch(new Request(`http://localhost${path}`));
+      assert.equal(picture.status, 200, name);
+      assert.equal(picture.headers.get("Content-Type"), "image/png");
+      assert.match(picture.headers.get("Cache-Control") ?? "", /max-age=\d+/);
+      const file = new URL(`..${path}`, import.meta.url);
+      assert.deepEqual(await picture.bytes(), new Uint8Array(readFileSync(file)));
+    }
+    const skill = (await on.call("GET", "/SKILL.md")).text;
+    for (const [, path] of skill.matchAll(/!\[[^\]]*\]\((\/[^)]+)\)/g)) {
+      assert.equal((await on.call("GET", path!)).status, 200, path!);
+    }
+  }));
+
+/** What the service sends of a path, not undone by a client. */
+async function sent(on: TestService, path: string, headers: Record<string, string>) {
+  const response = await on.service.fetch(new Request(`http://localhost${path}`, { headers }));
+  return { response, bytes: await response.bytes() };
+}
+
+Deno.test("Files, documents and pages are compressed for those who take it, and the same for all", () =>
+  withService(async (on) => {
+    const page = (await open(on, "/?room=x")).text;
+    const files = [...page.matchAll(/(?:src|href)="(\/static[^"]+\.(?:js|css))"/g)].map((
+      [, path],
+    ) => path!);
+    assert.equal(files.length, 2);
+    const paths = [
+      ...files,
+      "/SKILL.md",
+      "/reference/api.md",
+      "/docs/api",
+      "/docs",
+      "/overview",
+      "/",
+    ];
+    for (const path of paths) {
+      const plain = await sent(on, path, HTML);
+      assert.equal(plain.response.headers.get("Content-Encoding"), null, path);
+      assert.match(plain.response.headers.get("Vary") ?? "", /\bAccept-Encoding\b/, path);
+      for (const wish of ["gzip", "br, gzip;q=0.5", "deflate, GZIP"]) {
+        const small = await sent(on, path, { ...HTML, "Accept-Encoding": wish });
+        assert.equal(small.response.headers.get("Content-Encoding"), "gzip", `${path} ${wish}`);
+        assert.match(small.response.headers.get("Vary") ?? "", /\bAccept-Encoding\b/);
+        assert.ok(small.bytes.length < plain.bytes.length * 0.6, path);
+        assert.deepEqual(new Uint8Array(gunzipSync(small.bytes)), plain.bytes, path);
+      }
+      for (const wish of ["gzip;q=0", "br", "identity"]) {
+        const other = await sent(on, path, { ...HTML, "Accept-Encoding": wish });
+        assert.equal(other.response.headers.get("Content-Encoding"), null, `${path} ${wish}`);
+      }
+    }
+    for (const path of ["/healthz", PICTURE, "/openapi.json"]) {
+      const { response } = await sent(on, path, { "Accept-Encoding": "gzip" });
+      assert.equal(response.headers.get("Content-Encoding"), null, path);
+    }
+  }));
+
+Deno.test("A file that is known already is not sent again, and each encoding has its own tag", () =>
+  withService(async (on) => {
+    const page = (await open(on, "/?room=x")).text;
+    const script = /src="(\/static[^"]+\.js)"/.exec(page)![1]!;
+    for (const path of [script, PICTURE]) {
+      const tags = new Set<string>();
+      for (const wish of ["identity", "gzip"]) {
+        const headers = { "Accept-Encoding": wish };
+        const tag = (await sent(on, path, headers)).response.headers.get("ETag")!;
+        tags.add(tag);
+        for (const known of [tag, `"x", W/${tag}`]) {
+          const again = await sent(on, path, { ...headers, "If-None-Match": known });
+          assert.equal(again.response.status, 304);
+          assert.equal(again.bytes.length, 0);
+          assert.equal(again.response.headers.get("ETag"), tag);
+        }
+        const other = await sent(on, path, { ...headers, "If-None-Match": '"x"' });
+        assert.equal(other.response.status, 200);
+      }
+      assert.equal(tags.size, path === script ? 2 : 1);
+    }
+  }));
+
+Deno.test("A token that was sent along goes behind the #, out of what is sent, kept or referred to", () =>
+  withService(async (on) => {
+    const { response } = await sent(on, "/?room=a%20b&tab=log&token=room_x%26y", HTML);
+    assert.equal(response.status, 303);
+    assert.equal(response.headers.get("Location"), "/?room=a+b&tab=log#token=room_x%26y");
+    assert.equal(response.headers.get("Referrer-Policy"), "no-referrer");
+    assert.equal(response.headers.get("Cache-Control"), "no-store");
+    const { response: page } = await sent(on, "/?room=r", HTML);
+    assert.equal(page.headers.get("Referrer-Policy"), "same-origin");
+  }));
+
+Deno.test("The documents' folder leads to the documents", () =>
+  withService(async (on) => {
+    const to = async (path: string, headers: Record<string, string>) =>
+      (await sent(on, path, headers)).response.headers.get("Location");
+    assert.equal(await to("/docs/", HTML), "/docs");
+    assert.equal(await to("/reference/", HTML), "/reference");
+    assert.equal(await to("/reference", HTML), "/docs");
+    const list = await on.call("GET", "/reference");
+    assert.equal(list.status, 200);
+    const links = [...list.text.matchAll(/\]\(([^)]+)\)/g)].map(([, path]) => path!);
+    assert.ok(links.includes("/SKILL.md") && links.includes("/reference/api.md"));
+    for (const path of links) assert.equal((await on.call("GET", path)).status, 200, path);
+  }));
+
+Deno.test("The dashboard's script is under 64 KB compressed, all of it", () =>
   withService(async (on) => {
     const page = await open(on, "/?room=x");
     const entry = /src="(\/static\/app\/[^"]+\/)app\.js"/.exec(page.text)![1]!;
@@ -120,7 +236,7 @@ Deno.test("The dashboard's script is under 60 KB compressed, all of it", () =>
     await read("app.js");
     assert.ok(seen.size > 1, "Markdown is loaded when it is wanted");
     const total = [...seen.values()].reduce((sum, bytes) => sum + bytes, 0);
-    assert.ok(total < 60_000, `${total} bytes: ${JSON.stringify([...seen])}`);
+    assert.ok(total < 64_000, `${total} bytes: ${JSON.stringify([...seen])}`);
   }));
 
 Deno.test("The theme is a cookie of a form without script, and leads back only to this site", () =>

@@ -9,12 +9,7 @@ import pagesStyle from "../../frontend/style/pages.css" with { type: "text" };
 import icon from "../../frontend/style/icon.svg" with { type: "text" };
 import { FRONTEND_DIGEST } from "../shipped.ts";
 import { bundle, sourceDigest } from "./bundler.ts";
-
-/** A file as it is served. */
-export interface StaticFile {
-  readonly type: string;
-  readonly body: string | Uint8Array<ArrayBuffer>;
-}
+import type { StaticFile } from "./files.ts";
 
 /** The scripts by name, and what their addresses begin with. */
 export interface Scripts {

@@ -93,6 +93,7 @@ const ARROWS: readonly {
 function Flow() {
   return (
     <div class="flow-frame" tabIndex={0} role="group" aria-label="Diagram">
+      <p class="flow-hint quiet">The drawing is wider than this screen: it scrolls sideways.</p>
       <svg class="flow" viewBox="0 0 900 320" role="img" aria-labelledby="flow-title flow-words">
         <title id="flow-title">The way of a room</title>
         <desc id="flow-words">
