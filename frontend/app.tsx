@@ -7,7 +7,7 @@ import { Api, mintFromSession } from "./api.ts";
 import { setSkew, startClock } from "./clock.ts";
 import { Live } from "./live.ts";
 import { type PanelName, PANELS, RoomProvider } from "./room.ts";
-import { arrive, keep, notePlace, recall } from "./session.ts";
+import { arrive, keep, notePlace, placedTab, recall } from "./session.ts";
 import { Shell } from "./shell.tsx";
 import { RoomStore } from "./store.ts";
 
@@ -15,9 +15,7 @@ const place = arrive();
 const api = new Api(place.room, recall(`token:${place.room}`), place.agent);
 const store = new RoomStore();
 let live = new Live(api, store);
-const panel = signal<PanelName | undefined>(
-  PANELS.find((name) => name.toLowerCase() === place.tab),
-);
+const panel = signal<PanelName | undefined>(panelNamed(place.tab));
 const opened = signal<string | undefined>(undefined);
 const asked = signal<string | undefined>(undefined);
 const room = { api, store, panel, opened, asked, refresh: () => live.refresh() };
@@ -69,8 +67,21 @@ effect(() => {
       store.cells.has("_shared\u0000_dashboard");
     panel.value = hasSurfaces ? "Surfaces" : "State";
   }
-  if (panel.value !== undefined) notePlace("tab", panel.value.toLowerCase());
+  if (panel.value !== undefined) {
+    notePlace("tab", panel.value.toLowerCase(), panelNamed(placedTab()) !== undefined);
+  }
 });
+
+/** Back and forward go from panel to panel, through the eyes that look now. */
+addEventListener("popstate", () => {
+  notePlace("as", api.agent);
+  opened.value = undefined;
+  panel.value = panelNamed(placedTab()) ?? panel.value;
+});
+
+function panelNamed(tab: string | undefined): PanelName | undefined {
+  return PANELS.find((name) => name.toLowerCase() === tab);
+}
 
 function draw(): void {
   const root = document.getElementById("app");

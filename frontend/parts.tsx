@@ -3,7 +3,7 @@ import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { inWords, Refused } from "./api.ts";
 import { now } from "./clock.ts";
-import { ago, hue, instant, preview, short, span } from "./format.ts";
+import { ago, hue, instant, number, plural, preview, short, span } from "./format.ts";
 import { Icon, type IconName } from "./icons.tsx";
 import type { Json, Timer } from "./model.ts";
 
@@ -176,6 +176,35 @@ export function Refusal({ error }: { readonly error: unknown }) {
         </p>
       )}
     </div>
+  );
+}
+
+/** What a cut list leaves out, in a word, with the way to more of it. */
+export function More({ rest, one, many, onMore }: {
+  readonly rest: number;
+  /** As in "more row"; `many` where its plural is another one. */
+  readonly one: string;
+  readonly many?: string;
+  readonly onMore?: () => void;
+}) {
+  if (rest <= 0) return null;
+  const words = plural(rest, one, many);
+  return onMore
+    ? <button type="button" class="link" onClick={onMore}>{words}</button>
+    : <p class="quiet">{words}</p>;
+}
+
+/** A text, cut where it is long until all of it is asked for. */
+export function CutText({ text, max }: { readonly text: string; readonly max: number }) {
+  const [isWhole, setWhole] = useState(false);
+  if (isWhole || text.length <= max) return <bdi>{text}</bdi>;
+  return (
+    <>
+      <bdi>{text.slice(0, max)}</bdi>
+      <button type="button" class="link" onClick={() => setWhole(true)}>
+        … all {number(text.length)} characters
+      </button>
+    </>
   );
 }
 

@@ -50,10 +50,21 @@ export function arrive(): Place {
   };
 }
 
-/** Notes in the address where in the room one is, so that a reload or a sign-in comes back here. */
-export function notePlace(name: "tab" | "as", value: string | undefined): void {
+/**
+ * Notes in the address where in the room one is, so that a reload or a sign-in comes back here.
+ * `isStep` leaves a way back to where one was.
+ */
+export function notePlace(name: "tab" | "as", value: string | undefined, isStep = false): void {
   const url = new URL(location.href);
   if (value === undefined) url.searchParams.delete(name);
   else url.searchParams.set(name, value);
-  history.replaceState(null, "", url.pathname + url.search);
+  const path = url.pathname + url.search;
+  if (path === location.pathname + location.search) return;
+  if (isStep) history.pushState(null, "", path);
+  else history.replaceState(null, "", path);
+}
+
+/** The panel that the address names. */
+export function placedTab(): string | undefined {
+  return new URL(location.href).searchParams.get("tab") ?? undefined;
 }

@@ -1,7 +1,7 @@
 /** The frame of the dashboard: header, tabs, what is wrong if something is, and the panel. */
 import type { ComponentChildren } from "preact";
 import { useSignal } from "@preact/signals";
-import { useRef } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { Icon, type IconName } from "./icons.tsx";
 import { ActionsPanel } from "./panels/actions.tsx";
 import { AgentsPanel } from "./panels/agents.tsx";
@@ -30,16 +30,16 @@ export interface ShellActions {
 /** The dashboard. */
 export function Shell({ viewAs, signIn, note }: ShellActions) {
   const { panel, store } = useRoom();
-  const current = panel.value;
+  const current = store.room.value ? panel.value : undefined;
   return (
     <div class={store.room.value ? "shell" : "shell closed"}>
-      <a class="skip" href="#panel">Skip to the panel</a>
+      {current !== undefined && <a class="skip" href="#panel">Skip to the panel</a>}
       <Header viewAs={viewAs} />
       {store.room.value && <Tabs />}
       <main>
         <LinkBanner signIn={signIn} />
         {note}
-        {current !== undefined && store.room.value && (
+        {current !== undefined && (
           <section
             id="panel"
             class={`panel ${current.toLowerCase()}`}
@@ -159,6 +159,11 @@ const ICONS: Readonly<Record<PanelName, IconName>> = {
 function Tabs() {
   const { panel } = useRoom();
   const list = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    // On a small screen the tabs scroll: the one that is shown is in sight.
+    const tab = list.current?.querySelector('[aria-selected="true"]');
+    tab?.scrollIntoView({ block: "nearest", inline: "center" });
+  }, [panel.value]);
   const onKeyDown = (event: KeyboardEvent): void => {
     const at = PANELS.indexOf(panel.value ?? "State");
     const to = tabFor(event.key, at);

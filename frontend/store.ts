@@ -38,6 +38,7 @@ export interface Cell {
   readonly changedAt: number;
 }
 
+/** As many of the newest are kept, and whatever older ones somebody asked for. */
 const RECORDS_KEPT = 2_000;
 const MESSAGES_KEPT = 1_000;
 
@@ -59,6 +60,8 @@ export class RoomStore {
   readonly records = signal<readonly LogRecord[]>([]);
   readonly refusals = signal<readonly Refusal[]>([]);
   readonly waits = signal<readonly Wait[]>([]);
+  #recordsKept = RECORDS_KEPT;
+  #messagesKept = MESSAGES_KEPT;
   /** The newest record that is known whole. */
   get lastRecord(): number {
     return this.records.peek().at(-1)?.seq ?? 0;
@@ -146,15 +149,31 @@ export class RoomStore {
     const all = new Map(this.messages.peek().map((message) => [message.seq, message]));
     for (const message of recent) all.set(message.seq, message);
     for (const seq of gone) all.delete(seq);
-    const order = [...all.values()].sort((a, b) => (a.shown_at ?? a.seq) - (b.shown_at ?? b.seq));
-    this.messages.value = order.slice(-MESSAGES_KEPT);
+    const order = [...all.values()].sort(byPlace);
+    this.messages.value = order.slice(-this.#messagesKept);
+  }
+
+  /** Adds messages that lie before those that are known. */
+  addOlderMessages(messages: readonly Message[]): void {
+    const known = new Set(this.messages.peek().map(({ seq }) => seq));
+    const older = messages.filter(({ seq }) => !known.has(seq));
+    this.#messagesKept += older.length;
+    this.messages.value = [...older, ...this.messages.peek()].sort(byPlace);
+  }
+
+  /** Adds records that lie before those that are known. */
+  addOlderRecords(records: readonly LogRecord[]): void {
+    const first = this.records.peek()[0]?.seq ?? 0;
+    const older = records.filter(({ seq }) => seq < first);
+    this.#recordsKept += older.length;
+    this.records.value = [...older, ...this.records.peek()];
   }
 
   /** Adds records in order; what is known already is left as it is. */
   addRecords(records: readonly LogRecord[]): void {
     const fresh = records.filter((record) => record.seq > this.lastRecord);
     if (fresh.length === 0) return;
-    this.records.value = [...this.records.peek(), ...fresh].slice(-RECORDS_KEPT);
+    this.records.value = [...this.records.peek(), ...fresh].slice(-this.#recordsKept);
   }
 
   /** Views' values as the stream tells them, ahead of the reading that follows. */
@@ -193,6 +212,15 @@ export class RoomStore {
     this.agents.value = agents;
     return isComplete;
   }
+}
+
+/** Where a message stands among the others: where it began to be shown. */
+export function placeOf({ shown_at, seq }: Message): number {
+  return shown_at ?? seq;
+}
+
+function byPlace(a: Message, b: Message): number {
+  return placeOf(a) - placeOf(b);
 }
 
 /** The identity of a state entry in the store. */

@@ -2,6 +2,7 @@
 import { useState } from "preact/hooks";
 import { number, plural, preview } from "./format.ts";
 import type { Json } from "./model.ts";
+import { CutText, More } from "./parts.tsx";
 
 const ITEMS_AT_ONCE = 100;
 const TEXT_AT_ONCE = 2_000;
@@ -59,13 +60,11 @@ function Branch({ value, size, open, depth }: {
           ))}
           {size > shown && (
             <li>
-              <button
-                type="button"
-                class="link"
-                onClick={() => setShown(shown + ITEMS_AT_ONCE * 5)}
-              >
-                {plural(size - shown, "more item")}
-              </button>
+              <More
+                rest={size - shown}
+                one="more item"
+                onMore={() => setShown(shown + ITEMS_AT_ONCE * 5)}
+              />
             </li>
           )}
         </ul>
@@ -76,20 +75,11 @@ function Branch({ value, size, open, depth }: {
 
 /** A value that has no parts. */
 function Scalar({ value }: { readonly value: null | boolean | number | string }) {
-  const [isWhole, setWhole] = useState(false);
   if (typeof value === "number") return <span class="json-number">{number(value)}</span>;
   if (typeof value !== "string") return <span class="json-word">{String(value)}</span>;
-  const isCut = value.length > TEXT_AT_ONCE && !isWhole;
   return (
-    <>
-      <span class="json-text">
-        <bdi>{isCut ? value.slice(0, TEXT_AT_ONCE) : value}</bdi>
-      </span>
-      {isCut && (
-        <button type="button" class="link" onClick={() => setWhole(true)}>
-          … all {number(value.length)} characters
-        </button>
-      )}
-    </>
+    <span class="json-text">
+      <CutText text={value} max={TEXT_AT_ONCE} />
+    </span>
   );
 }

@@ -80,4 +80,4 @@ export const PICTURES: Readonly<Record<string, Uint8Array<ArrayBuffer>>> = {
 };
 
 /** The digest of the browser's sources that belong to this version. */
-export const FRONTEND_DIGEST = "f46127ca40901a5d7a9a44f3afa11e53e0ba0ff76f83b98c4f1bfa489f4a20ea";
+export const FRONTEND_DIGEST = "4b796fbb80734f5a942dd0b35809c2a3c6d45c2090139781613858de00587b8b";

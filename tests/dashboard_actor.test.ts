@@ -153,6 +153,26 @@ walk(
   },
 );
 
+walk("Actor: its judged work is shown newest first, and goes back to the first", async () => {
+  const seq = await say("The printer is done");
+  for (let i = 0; i < 60; i++) {
+    await mustCall("POST", `/rooms/${demo.room}/actions/_judge/invoke`, judge, {
+      params: { subject: seq, verdict: i % 2 ? "accept" : "reject", domain: `d${i}` },
+    });
+  }
+  const { tab, row } = await openRecord(uma!, seq);
+  await row.getByRole("button", { name: DID }).click();
+  const work = tab.page.getByRole("dialog").getByRole("region", { name: "Judged work" });
+  await work.getByText("d59", { exact: true }).waitFor();
+  assert.equal(await work.getByRole("listitem").count(), 50);
+  await work.getByRole("button", { name: "Older verdicts" }).click();
+  await work.getByText("d0", { exact: true }).waitFor();
+  await work.getByRole("button", { name: "Older verdicts" }).waitFor({ state: "detached" });
+  assert.ok(await work.getByRole("listitem").count() >= 60);
+  tab.mustBeQuiet();
+  await tab.page.close();
+});
+
 Deno.test.afterAll(async () => {
   await browser.close();
   await served.close();

@@ -66,16 +66,40 @@ scenario("An outage is told in words, and nothing that happened in it is lost", 
   await tab.page.close();
 });
 
+/** Hides the tab or shows it again, as far as its page can tell. */
+async function setHidden(page: Page, isHidden: boolean): Promise<void> {
+  await page.evaluate((hidden) => {
+    Object.defineProperty(document, "hidden", { configurable: true, value: hidden });
+    document.dispatchEvent(new Event("visibilitychange"));
+  }, isHidden);
+}
+
+scenario(
+  "A tab that was hidden for a moment while the service was away is live again",
+  async () => {
+    const { id, token, put } = await room("glance");
+    const tab = await openTab(browser, served, roomPath(id, token, "state"));
+    await tab.page.getByText("live", { exact: true }).waitFor();
+    await served.cut();
+    await tab.page.getByText("offline", { exact: true }).waitFor();
+    await setHidden(tab.page, true);
+    await tab.page.waitForTimeout(2_000);
+    served.mend();
+    await put("meanwhile", 1);
+    await setHidden(tab.page, false);
+    await tab.page.getByText("live", { exact: true }).waitFor();
+    await tab.page.getByRole("row", { name: /meanwhile/ }).waitFor();
+    tab.mustBeQuiet(/ERR_|Failed to load|fetch/);
+    await tab.page.close();
+  },
+);
+
 scenario("A hidden tab lets go of its stream and catches up when it is seen again", async () => {
   const { id, token, put, act } = await room("hidden");
   const tab = await openTab(browser, served, roomPath(id, token, "state"));
   await tab.page.getByText("live", { exact: true }).waitFor();
   const open = served.service.deps.streams.open;
-  const hide = (isHidden: boolean) =>
-    tab.page.evaluate((hidden) => {
-      Object.defineProperty(document, "hidden", { configurable: true, value: hidden });
-      document.dispatchEvent(new Event("visibilitychange"));
-    }, isHidden);
+  const hide = (isHidden: boolean) => setHidden(tab.page, isHidden);
   await hide(true);
   await tab.page.getByText("paused", { exact: true }).waitFor();
   for (let i = 0; i < 200 && served.service.deps.streams.open === open; i++) {
@@ -126,6 +150,7 @@ scenario(
     const { id, token } = await room("doors");
     const bare = await openTab(browser, served, `/?room=${id}`);
     await bare.page.getByText("This room opens with a token").waitFor();
+    await mustPassAxe(bare.page, "no token");
     bare.mustBeQuiet(/401/);
     await bare.page.close();
     await served.call("PATCH", `/rooms/${id}`, { token, body: { public: "read" } });
@@ -136,8 +161,19 @@ scenario(
     const wrong = await openTab(browser, served, roomPath("no-such-room", token));
     await wrong.page.getByText("There is no such room").waitFor();
     assert.equal(new URL(wrong.page.url()).hash, "", "the token leaves the address at once");
+    await mustPassAxe(wrong.page, "no such room");
     wrong.mustBeQuiet(/404/);
     await wrong.page.close();
+    const forged = await openTab(browser, served, roomPath(id, "room_nobodys"));
+    await forged.page.getByText("Your token has expired or was revoked.").waitFor();
+    await mustPassAxe(forged.page, "a wrong token");
+    forged.mustBeQuiet(/401/);
+    await forged.page.close();
+    const sent = await openTab(browser, served, `/?room=${id}&tab=log&token=${token}`);
+    await sent.page.getByRole("tabpanel", { name: "Log", exact: true }).waitFor();
+    assert.equal(sent.page.url(), `${served.origin}/?room=${id}&tab=log`);
+    assert.ok(!(await sent.page.evaluate("document.referrer") as string).includes(token));
+    await sent.page.close();
     const tab = await openTab(browser, served, roomPath(id, token));
     await tab.page.getByText("live", { exact: true }).waitFor();
     await served.call("DELETE", `/rooms/${id}`, { token });

@@ -9,9 +9,19 @@ import { completionsFor, pathBefore } from "../frontend/complete.ts";
 import { paramsOf } from "../frontend/form.tsx";
 import { preview, span } from "../frontend/format.ts";
 import { Markdown, safeHref } from "../frontend/markdown.tsx";
-import type { Action, Context, Entry, Json, Message, Meta, View } from "../frontend/model.ts";
+import type {
+  Action,
+  Context,
+  Entry,
+  Json,
+  LogRecord,
+  Message,
+  Meta,
+  View,
+} from "../frontend/model.ts";
 import { stretches } from "../frontend/panels/activity.tsx";
 import { writeWords } from "../frontend/panels/actions.tsx";
+import { type HistoryEntry, joined } from "../frontend/panels/entry.tsx";
 import { effectOf } from "../frontend/panels/log.tsx";
 import { inThread } from "../frontend/panels/messages.tsx";
 import { orderOf } from "../frontend/panels/state-order.ts";
@@ -21,7 +31,7 @@ import { optionsOf } from "../frontend/surfaces/act.tsx";
 import { placeOf } from "../frontend/surfaces/follow.tsx";
 import { columnsOf, groupsOf } from "../frontend/surfaces/infer.ts";
 import { inferType } from "../surfaces.ts";
-import { linePoints } from "../frontend/surfaces/metric.tsx";
+import { linePoints, longestWord } from "../frontend/surfaces/metric.tsx";
 import { scrollFor, stretchOf } from "../frontend/window.ts";
 
 /** Texts that become markup, script or a request wherever Markdown is turned into HTML text. */
@@ -232,11 +242,43 @@ Deno.test("Messages are kept in the order in which they showed, each once", () =
   store.merge(context({ messages: messages([message(2, 6), { ...message(4), claimed_by: "a" }]) }));
   assert.deepEqual(store.messages.value.map(({ seq }) => seq), [1, 4, 2]);
   assert.equal(store.messages.value[1]?.claimed_by, "a");
+  store.addOlderMessages([message(-2), message(1)]);
+  assert.deepEqual(store.messages.value.map(({ seq }) => seq), [-2, 1, 4, 2]);
   const thread = [message(1), { ...message(2), reply_to: 1 }, message(3), {
     ...message(4),
     reply_to: 2,
   }];
   assert.deepEqual(inThread(thread, 1).map(({ seq }) => seq), [1, 2, 4]);
+});
+
+Deno.test("Older records stay when newer ones come in", () => {
+  const store = new RoomStore();
+  const records = (from: number, to: number) =>
+    Array.from({ length: to - from + 1 }, (_, i) => ({ seq: from + i }) as LogRecord);
+  store.addRecords(records(501, 2_500));
+  store.addOlderRecords(records(1, 600));
+  store.addRecords(records(2_501, 2_510));
+  assert.deepEqual(store.records.value.map(({ seq }) => seq).slice(0, 2), [11, 12]);
+  assert.equal(store.records.value.length, 2_500);
+});
+
+Deno.test("Pages of a key's history make one list: older before it, newer after it, no gap unseen", () => {
+  const page = (from: number, to: number, next_before?: number) => ({
+    entries: Array.from({ length: to - from + 1 }, (_, i) => ({ seq: from + i }) as HistoryEntry),
+    total: to,
+    ...(next_before === undefined ? {} : { next_before }),
+  });
+  const shown = (known: ReturnType<typeof page>) =>
+    known.entries.length === 0 ? [] : [known.entries[0]!.seq, known.entries.at(-1)!.seq];
+  const newest = joined(undefined, page(51, 100, 51));
+  const older = joined(newest, page(1, 50));
+  assert.deepEqual(shown(older as ReturnType<typeof page>), [1, 100]);
+  assert.equal(older.next_before, undefined);
+  const newer = joined(newest, page(53, 102, 53));
+  assert.deepEqual(shown(newer as ReturnType<typeof page>), [51, 102]);
+  assert.deepEqual([newer.total, newer.next_before], [102, 51]);
+  const apart = joined(newest, page(151, 200, 151));
+  assert.deepEqual(shown(apart as ReturnType<typeof page>), [151, 200]);
 });
 
 Deno.test("Entries are filtered by all words and sorted by what is asked", () => {
@@ -353,10 +395,14 @@ Deno.test("Small tables of words: writes, effects, places, options, columns, spa
     label: "b",
     params: { v: "b" },
   }]);
-  assert.deepEqual(columnsOf([{ a: 1 }, { b: 2 }], undefined), [{ key: "a", label: "a" }, {
-    key: "b",
-    label: "b",
-  }]);
+  assert.deepEqual(columnsOf([{ a: 1 }, { b: 2 }], undefined), {
+    columns: [{ key: "a", label: "a" }, { key: "b", label: "b" }],
+    left: 0,
+  });
+  const wide = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`c${i}`, i]));
+  const { columns, left } = columnsOf([wide], undefined);
+  assert.equal(columns.length + left, 20);
+  assert.equal(longestWord("all of it"), 3);
   assert.equal(span(3_723_000), "1h 2m");
   assert.equal(span(0), "0s");
   assert.equal(linePoints([1, 3], 10, 10), "0.0,8.0 10.0,2.0");

@@ -19,7 +19,8 @@ export function ActionsPanel() {
   const all = [...store.actions.value];
   const fits = ([id, action]: [string, Action]): boolean =>
     `${id} ${action.value.description ?? ""}`.toLowerCase().includes(filter.value.toLowerCase());
-  const own = all.filter(([, action]) => !action.value.builtin).filter(fits);
+  const vocabulary = all.filter(([, action]) => !action.value.builtin);
+  const own = vocabulary.filter(fits);
   const builtin = all.filter(([, action]) => action.value.builtin).filter(fits);
   return (
     <>
@@ -34,13 +35,17 @@ export function ActionsPanel() {
           />
         </label>
         <span class="quiet count" role="status">
-          {plural(own.length, "action")},{" "}
+          {plural(own.length, "action")}
+          {own.length !== vocabulary.length && ` of ${vocabulary.length}`},{" "}
           {own.filter(([, action]) => action.value.available).length} available
         </span>
       </div>
       <div class="scroll">
         <Advice about="actions" />
-        {own.length === 0 && (
+        {own.length === 0 && vocabulary.length > 0 && (
+          <Empty title="No action of this room fits the filter." />
+        )}
+        {vocabulary.length === 0 && (
           <Empty title="This room has no vocabulary of its own yet.">
             <p>
               Agents register what can be done with <code>_register_action</code>, below.

@@ -46,7 +46,8 @@ export function Activity({ records, head, at, onPick }: {
   readonly onPick: (seq: number) => void;
 }) {
   const columns = stretches(records, head, COLUMNS);
-  const agents = busiestAgents(records);
+  const everybody = busiestAgents(records);
+  const agents = everybody.slice(0, LANES);
   const height = BARS + agents.length * LANE;
   const needle = ((at - 0.5) / head) * WIDTH;
   const pick = (event: MouseEvent): void => {
@@ -61,7 +62,7 @@ export function Activity({ records, head, at, onPick }: {
         preserveAspectRatio="none"
         style={{ height: `${height}px` }}
         role="img"
-        aria-label={`${plural(head, "record")} by ${plural(agents.length, "agent")}`}
+        aria-label={`${plural(head, "record")} by ${plural(everybody.length, "agent")}`}
         onClick={pick}
       >
         <Rates columns={columns} />
@@ -76,6 +77,9 @@ export function Activity({ records, head, at, onPick }: {
             <span class={`dot hue-${hue(agent)}`} aria-hidden="true" /> <bdi>{agent}</bdi>
           </li>
         ))}
+        {everybody.length > LANES && (
+          <li>and {plural(everybody.length - LANES, "quieter agent")}</li>
+        )}
       </ul>
     </div>
   );
@@ -133,5 +137,5 @@ function Lane({ columns, agent, lane }: {
 function busiestAgents(records: readonly LogRecord[]): string[] {
   const counts = new Map<string, number>();
   for (const { agent } of records) counts.set(agent, (counts.get(agent) ?? 0) + 1);
-  return [...counts].sort((a, b) => b[1] - a[1]).slice(0, LANES).map(([agent]) => agent);
+  return [...counts].sort((a, b) => b[1] - a[1]).map(([agent]) => agent);
 }

@@ -5,13 +5,14 @@ import { type Api, Refused } from "../api.ts";
 import { Dialog } from "../dialog.tsx";
 import { number, plural } from "../format.ts";
 import type { JsonObject } from "../model.ts";
-import { Ago, Fact, Refusal, Tag, Who } from "../parts.tsx";
+import { Ago, Fact, More, Refusal, Tag, Who } from "../parts.tsx";
 import { useRoom } from "../room.ts";
 import { Sparkline } from "../surfaces/metric.tsx";
 import { Tree } from "../tree.tsx";
 
 /** Points of the line of trust. */
 const POINTS = 16;
+const VERDICTS_AT_ONCE = 50;
 
 interface Profile {
   readonly display_name: string | null;
@@ -42,6 +43,7 @@ interface Trust {
     readonly verdict: string;
     readonly at: string;
   }[];
+  readonly next_before?: number;
 }
 
 interface Memories {
@@ -51,6 +53,7 @@ interface Memories {
     readonly description: string;
     readonly body: string;
   }[];
+  readonly total: number;
 }
 
 interface Known {
@@ -95,7 +98,7 @@ async function load(api: Api, did: string): Promise<Known> {
   const [profile, now] = await Promise.all([
     // Nobody registers an agent of one room.
     did.includes("~") ? undefined : ask<Profile>(""),
-    ask<Trust>("/trust"),
+    ask<Trust>(`/trust?limit=${VERDICTS_AT_ONCE}`),
   ]);
   const from = Date.parse(now?.observations.at(-1)?.at ?? "");
   // Begins a step before the first verdict, when there was no trust.
@@ -154,7 +157,7 @@ function Page({ did }: { readonly did: string }) {
         )}
       </dl>
       <TrustByDomain known={known} />
-      <Judged known={known} />
+      <Judged did={did} now={known.now} />
       {memory && (
         <section aria-label="Memory">
           <h3>Memory</h3>
@@ -167,6 +170,11 @@ function Page({ did }: { readonly did: string }) {
               <p class="text">{body}</p>
             </details>
           ))}
+          <More
+            rest={memory.total - memory.memories.length}
+            one="more memory"
+            many="more memories"
+          />
         </section>
       )}
     </>
@@ -204,10 +212,22 @@ function trustIn({ trust }: Trust, domain: string): number {
   return trust.find((figures) => figures.domain === domain)?.trust ?? 0;
 }
 
-function Judged({ known: { now } }: { readonly known: Known }) {
+function Judged({ did, now }: { readonly did: string; readonly now: Trust | undefined }) {
   const { api, store } = useRoom();
-  const observations = now?.observations ?? [];
+  const [older, setOlder] = useState<readonly Trust[]>([]);
+  const [error, setError] = useState<unknown>();
+  useEffect(() => setOlder([]), [now]);
+  const pages = now ? [now, ...older] : [];
+  const observations = pages.flatMap((page) => page.observations);
   if (observations.length === 0) return null;
+  const before = pages.at(-1)?.next_before;
+  const read = (): void => {
+    const path = `/actors/${encodeURIComponent(did)}/trust`;
+    api.call<Trust>("GET", `${path}?limit=${VERDICTS_AT_ONCE}&before=${before}`).then(
+      (page) => setOlder((known) => [...known, page]),
+      setError,
+    );
+  };
   return (
     <section aria-label="Judged work">
       <h3>Judged work</h3>
@@ -230,6 +250,10 @@ function Judged({ known: { now } }: { readonly known: Known }) {
           );
         })}
       </ol>
+      {before !== undefined && (
+        <button type="button" class="small" onClick={read}>Older verdicts</button>
+      )}
+      {error !== undefined && <Refusal error={error} />}
     </section>
   );
 }

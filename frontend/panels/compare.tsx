@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { plural, preview } from "../format.ts";
 import type { Json } from "../model.ts";
-import { Refusal, Tag, Who } from "../parts.tsx";
+import { More, Refusal, Tag, Who } from "../parts.tsx";
 import { useRoom } from "../room.ts";
 
 interface Change {
@@ -16,9 +16,24 @@ interface Change {
 }
 
 interface Diff {
+  readonly from: number;
+  readonly to: number;
   readonly changed?: readonly Change[];
   readonly added?: readonly Change[];
   readonly removed?: readonly Change[];
+  readonly total: number;
+  readonly next_after?: string;
+}
+
+const CHANGES_AT_ONCE = 200;
+
+/** A page of differences after those that are known. Pure. */
+export function further(known: Diff, page: Diff): Diff {
+  const both = (name: "added" | "changed" | "removed"): readonly Change[] => [
+    ...known[name] ?? [],
+    ...page[name] ?? [],
+  ];
+  return { ...page, added: both("added"), changed: both("changed"), removed: both("removed") };
 }
 
 /** Asks for the difference, and lists it. */
@@ -28,9 +43,16 @@ export function Compare({ at, head }: { readonly at: number; readonly head: numb
   const to = useSignal(head);
   const diff = useSignal<Diff | undefined>(undefined);
   const error = useSignal<unknown>(undefined);
-  const compare = async (): Promise<void> => {
+  const compare = async (known?: Diff): Promise<void> => {
+    const moments = known ?? { from: from.value, to: to.value };
     try {
-      diff.value = await api.get<Diff>("/diff", { from: from.value, to: to.value });
+      const page = await api.get<Diff>("/diff", {
+        from: moments.from,
+        to: moments.to,
+        limit: CHANGES_AT_ONCE,
+        after: known?.next_after,
+      });
+      diff.value = known ? further(known, page) : page;
       error.value = undefined;
     } catch (failure) {
       error.value = failure;
@@ -69,14 +91,15 @@ export function Compare({ at, head }: { readonly at: number; readonly head: numb
         <button type="submit">Compare</button>
       </form>
       {error.value !== undefined && <Refusal error={error.value} />}
-      {diff.value && <Differences diff={diff.value} />}
+      {diff.value && <Differences diff={diff.value} onMore={() => void compare(diff.value)} />}
     </section>
   );
 }
 
-function Differences({ diff }: { readonly diff: Diff }) {
-  const { added = [], changed = [], removed = [] } = diff;
-  if (added.length + changed.length + removed.length === 0) {
+function Differences({ diff, onMore }: { readonly diff: Diff; readonly onMore: () => void }) {
+  const { added = [], changed = [], removed = [], total } = diff;
+  const shown = added.length + changed.length + removed.length;
+  if (shown === 0) {
     return <p class="quiet">Nothing that you may read differs.</p>;
   }
   const list = [
@@ -87,10 +110,11 @@ function Differences({ diff }: { readonly diff: Diff }) {
   return (
     <>
       <p class="quiet" role="status">
+        {shown < total && `${shown} of ${plural(total, "difference")}: `}
         {plural(added.length, "key")} added, {changed.length} changed, {removed.length} removed
       </p>
       <ul class="diff">
-        {list.slice(0, 200).map((change) => (
+        {list.map((change) => (
           <li key={`${change.scope}.${change.key}`}>
             <Tag tone={change.tone}>{change.word}</Tag>
             <code>
@@ -110,6 +134,7 @@ function Differences({ diff }: { readonly diff: Diff }) {
           </li>
         ))}
       </ul>
+      <More rest={total - shown} one="more difference" onMore={onMore} />
     </>
   );
 }

@@ -8,7 +8,8 @@ import { Ago, CopyButton, Countdown, Fact, Refusal, Score, Who } from "../parts.
 import { useRoom } from "../room.ts";
 import { Tree } from "../tree.tsx";
 
-interface HistoryEntry {
+/** A write to the key. */
+export interface HistoryEntry {
   readonly seq: number;
   readonly ts: string;
   readonly agent: string;
@@ -16,6 +17,26 @@ interface HistoryEntry {
   readonly op: string;
   readonly value: Json;
   readonly revision: number;
+}
+
+/** Writes to a key, oldest first, and before which record others lie. */
+interface HistoryPage {
+  readonly entries: readonly HistoryEntry[];
+  readonly total: number;
+  readonly next_before?: number;
+}
+
+const WRITES_AT_ONCE = 50;
+
+/** A page beside what is known: older or newer, or instead of it where writes lie between. Pure. */
+export function joined(known: HistoryPage | undefined, page: HistoryPage): HistoryPage {
+  const [first, last] = [known?.entries[0], known?.entries.at(-1)];
+  const [from, to] = [page.entries[0], page.entries.at(-1)];
+  if (!known || !first || !last || !from || !to) return page;
+  if (to.seq < first.seq) return { ...page, entries: [...page.entries, ...known.entries] };
+  if (from.seq > last.seq && page.next_before !== undefined) return page;
+  const newer = page.entries.filter(({ seq }) => seq > last.seq);
+  return { ...known, total: page.total, entries: [...known.entries, ...newer] };
 }
 
 /** The dialog of the entry that is open, if one is. */
@@ -28,7 +49,9 @@ export function EntryDialog() {
   const [scope = "", key = ""] = id.split("\u0000");
   return (
     <Dialog title={`${scope}.${key}`} onClose={() => (opened.value = undefined)} wide>
-      {cell ? <EntryBody scope={scope} name={key} entry={cell.entry} /> : <p>This key is gone.</p>}
+      {cell
+        ? <EntryBody key={id} scope={scope} name={key} entry={cell.entry} />
+        : <p>This key is gone.</p>}
     </Dialog>
   );
 }
@@ -141,21 +164,30 @@ function History(
   { scope, name, seq }: { readonly scope: string; readonly name: string; readonly seq: number },
 ) {
   const { api } = useRoom();
-  const [entries, setEntries] = useState<readonly HistoryEntry[]>();
+  const [known, setKnown] = useState<HistoryPage>();
   const [error, setError] = useState<unknown>();
-  useEffect(() => {
+  const read = (before: number): void => {
     const path = `/history/${encodeURIComponent(scope)}/${encodeURIComponent(name)}`;
-    api.get<{ entries: HistoryEntry[] }>(path, { limit: 200 }).then(
-      (page) => setEntries(page.entries),
+    api.get<HistoryPage>(path, { limit: WRITES_AT_ONCE, before }).then(
+      (page) => setKnown((known) => joined(known, page)),
       setError,
     );
-  }, [scope, name, seq]);
+  };
+  useEffect(() => read(Number.MAX_SAFE_INTEGER), [scope, name, seq]);
   if (error !== undefined) return <Refusal error={error} />;
+  const { entries = [], total = 0, next_before } = known ?? {};
   return (
     <section aria-label="History">
-      <h3>History</h3>
+      <h3>
+        History{" "}
+        <span class="quiet">
+          {next_before === undefined
+            ? number(total)
+            : `${number(entries.length)} of ${number(total)}`}
+        </span>
+      </h3>
       <ol class="history">
-        {[...entries ?? []].reverse().slice(0, 50).map((entry) => (
+        {[...entries].reverse().map((entry) => (
           <li key={`${entry.seq}-${entry.revision}`}>
             <span class="num quiet">{entry.seq}</span>
             <span class="op">{entry.op}</span>
@@ -169,6 +201,15 @@ function History(
           </li>
         ))}
       </ol>
+      {next_before !== undefined && (
+        <button
+          type="button"
+          class="small"
+          onClick={() => read(next_before)}
+        >
+          Older writes
+        </button>
+      )}
     </section>
   );
 }

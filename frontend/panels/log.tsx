@@ -3,7 +3,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { clock, instant, plural, preview } from "../format.ts";
 import type { Json, LogRecord, Poll, Refusal as RefusalEntry, Write } from "../model.ts";
-import { Empty, Tag, Who, Why } from "../parts.tsx";
+import { Empty, More, Tag, Who, Why } from "../parts.tsx";
 import { useRoom } from "../room.ts";
 import { Tree } from "../tree.tsx";
 import { Actor } from "./actor.tsx";
@@ -18,23 +18,24 @@ export function LogPanel() {
   const filter = useSignal("");
   const kind = useSignal("");
   const count = useSignal(SHOWN);
+  const isWhole = useSignal(false);
   useRefusals();
   const records = store.records.value;
   const kinds = [...new Set(records.map((record) => record.kind))].sort();
   const fitting = records.filter((record) =>
     (kind.value === "" || record.kind === kind.value) && fits(record, filter.value)
   );
+  const first = records[0]?.seq ?? 1;
   const older = async (): Promise<void> => {
-    const first = records[0]?.seq ?? 1;
+    count.value += SHOWN;
+    if (fitting.length >= count.value || first === 1 || isWhole.value) return;
     const page = await api.getPlain<{ records: LogRecord[] }>("/log", {
       after: Math.max(0, first - 501),
       limit: Math.min(500, first - 1),
     });
-    store.records.value = [
-      ...page.records.filter((record) => record.seq < first),
-      ...store.records.peek(),
-    ];
-    count.value += 500;
+    const before = store.records.peek().length;
+    store.addOlderRecords(page.records);
+    isWhole.value = store.records.peek().length === before;
   };
   return (
     <>
@@ -56,7 +57,7 @@ export function LogPanel() {
           </select>
         </label>
         <span class="quiet count" role="status">
-          {plural(fitting.length, "record")} of {store.seq.value}
+          {plural(Math.min(fitting.length, count.value), "record")} of {store.seq.value}
         </span>
       </div>
       <div class="scroll">
@@ -67,7 +68,7 @@ export function LogPanel() {
             <RecordRow key={record.seq} record={record} />
           ))}
         </ol>
-        {(records[0]?.seq ?? 1) > 1 && (
+        {(fitting.length > count.value || (first > 1 && !isWhole.value)) && (
           <p class="row">
             <button type="button" class="small" onClick={() => void older()}>Older records</button>
           </p>
@@ -248,12 +249,13 @@ export function RecordBody({ record }: { readonly record: LogRecord }) {
 }
 
 function Refusals({ refusals }: { readonly refusals: readonly RefusalEntry[] }) {
+  const shown = useSignal(SHOWN);
   if (refusals.length === 0) return null;
   return (
     <details class="section refusals">
       <summary>Refused ({refusals.length})</summary>
       <ul class="log">
-        {refusals.slice(0, SHOWN).map((refusal, i) => (
+        {refusals.slice(0, shown.value).map((refusal, i) => (
           <li key={`${refusal.ts}-${i}`} class="item refused">
             <p class="line">
               <time class="quiet" dateTime={refusal.ts} title={instant(refusal.ts)}>
@@ -270,6 +272,11 @@ function Refusals({ refusals }: { readonly refusals: readonly RefusalEntry[] }) 
           </li>
         ))}
       </ul>
+      <More
+        rest={refusals.length - shown.value}
+        one="more refusal"
+        onMore={() => (shown.value += SHOWN)}
+      />
     </details>
   );
 }

@@ -3,13 +3,19 @@ import { useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { now } from "../clock.ts";
 import { plural, span } from "../format.ts";
-import type { JsonObject, Message } from "../model.ts";
+import type { Api, Query } from "../api.ts";
+import type { Context, JsonObject, Message } from "../model.ts";
 import { Ago, Empty, Refusal, Tag, Who } from "../parts.tsx";
 import { canWrite, useRoom } from "../room.ts";
+import { placeOf } from "../store.ts";
 import { Tree } from "../tree.tsx";
 import { Compose } from "./compose.tsx";
 
-const SHOWN = 200;
+const AT_ONCE = 200;
+/** Records in which older messages are looked for at first; then twice as many, and again. */
+const SPAN = 500;
+const SPANS = 8;
+const PAGE = { only: "messages", messages_limit: 500, peek: true } as const;
 
 /** The panel. */
 export function MessagesPanel() {
@@ -18,12 +24,28 @@ export function MessagesPanel() {
   const kind = useSignal("");
   const thread = useSignal<number | undefined>(undefined);
   const replyTo = useSignal<number | undefined>(undefined);
+  const count = useSignal(AT_ONCE);
+  const error = useSignal<unknown>(undefined);
   const all = store.messages.value;
   const kinds = [...new Set(all.map((message) => message.kind))].sort();
-  const shown = inThread(all, thread.value).filter((message) =>
+  const fitting = inThread(all, thread.value).filter((message) =>
     kind.value === "" || message.kind === kind.value
   );
+  const shown = fitting.slice(-count.value);
   const counters = store.counters.value;
+  const total = Math.max(all.length, counters?.count ?? 0);
+  const older = async (): Promise<void> => {
+    count.value += AT_ONCE;
+    if (fitting.length >= count.value || all.length >= total) return;
+    try {
+      store.addOlderMessages(await olderMessages(room.api, placeOf(all[0]!)));
+      error.value = undefined;
+    } catch (failure) {
+      error.value = failure;
+    }
+  };
+  const hasOlder = fitting.length > shown.length || all.length < total;
+  const onOlder = hasOlder ? () => void older() : undefined;
   return (
     <>
       <div class="toolbar">
@@ -40,19 +62,38 @@ export function MessagesPanel() {
           </button>
         )}
         <span class="quiet count" role="status">
-          {plural(counters?.count ?? 0, "message")}
+          {shown.length < total && `${shown.length} of `}
+          {plural(total, "message")}
           {counters && counters.unclaimed > 0 && `, ${plural(counters.unclaimed, "open task")}`}
           {counters && counters.directed_unread > 0 && `, ${counters.directed_unread} for you`}
         </span>
       </div>
       {shown.length === 0
         ? <Empty title={all.length === 0 ? "No messages yet." : "No message fits the filter."} />
-        : <Feed messages={shown.slice(-SHOWN)} all={all} thread={thread} replyTo={replyTo} />}
+        : <Feed messages={shown} all={all} thread={thread} replyTo={replyTo} onOlder={onOlder} />}
+      {error.value !== undefined && <Refusal error={error.value} />}
       {canWrite(room) && (
         <Compose replyTo={replyTo.value} onSent={() => (replyTo.value = undefined)} />
       )}
     </>
   );
+}
+
+/** Messages before one, newest stretches first, until there are enough. */
+async function olderMessages(api: Api, first: number): Promise<Message[]> {
+  const found: Message[] = [];
+  let to = first - 1;
+  for (let i = 0; i < SPANS && to > 0 && found.length < AT_ONCE; i++) {
+    const from = Math.max(0, to - SPAN * 2 ** i);
+    for (let after: number | undefined = from; after !== undefined && after < to;) {
+      const query: Query = { ...PAGE, messages_after: after };
+      const { messages }: Context = await api.get<Context>("/context", query);
+      found.push(...messages.recent.filter((message) => placeOf(message) <= to));
+      after = messages.next_after;
+    }
+    to = from;
+  }
+  return found;
 }
 
 /** The messages of a thread: its first and all that reply to it, directly or by others. Pure. */
@@ -70,16 +111,25 @@ interface FeedProps {
   readonly all: readonly Message[];
   readonly thread: { value: number | undefined };
   readonly replyTo: { value: number | undefined };
+  readonly onOlder: (() => void) | undefined;
 }
 
 /** The newest are at the bottom, and stay in sight unless one has scrolled up. */
-function Feed({ messages, all, thread, replyTo }: FeedProps) {
+function Feed({ messages, all, thread, replyTo, onOlder }: FeedProps) {
   const box = useRef<HTMLOListElement>(null);
   const isAtEnd = useRef(true);
-  const newest = messages.at(-1)?.seq;
+  const before = useRef({ oldest: messages[0]?.seq, height: 0 });
+  const [oldest, newest] = [messages[0]?.seq, messages.at(-1)?.seq];
   useLayoutEffect(() => {
-    if (isAtEnd.current && box.current) box.current.scrollTop = box.current.scrollHeight;
-  }, [newest, messages.length]);
+    const element = box.current!;
+    const { scrollHeight: height } = element;
+    if (isAtEnd.current) element.scrollTop = height;
+    else if (before.current.oldest !== oldest) {
+      // Older ones came in above: what was in sight stays there.
+      element.scrollTop += height - before.current.height;
+    }
+    before.current = { oldest, height };
+  }, [oldest, newest, messages.length]);
   useEffect(() => {
     const element = box.current!;
     const onScroll = (): void => {
@@ -91,6 +141,11 @@ function Feed({ messages, all, thread, replyTo }: FeedProps) {
   const bySeq = new Map(all.map((message) => [message.seq, message]));
   return (
     <ol class="feed" ref={box} tabIndex={0} aria-label="Messages, oldest first">
+      {onOlder && (
+        <li class="older">
+          <button type="button" class="small" onClick={onOlder}>Older messages</button>
+        </li>
+      )}
       {messages.map((message) => (
         <MessageItem
           key={message.seq}
@@ -142,7 +197,7 @@ function MessageItem({ message, parent, replies, onThread, onReply }: {
       {reply_to !== undefined && (
         <button type="button" class="link quoted" onClick={onThread}>
           in reply to #{reply_to}
-          {parent && typeof parent.body === "string" ? `: ${parent.body.slice(0, 80)}` : ""}
+          {parent && typeof parent.body === "string" ? `: ${brief(parent.body)}` : ""}
         </button>
       )}
       <div class="message-body">
@@ -150,6 +205,12 @@ function MessageItem({ message, parent, replies, onThread, onReply }: {
       </div>
     </li>
   );
+}
+
+const BRIEF = 80;
+
+function brief(text: string): string {
+  return text.length > BRIEF ? `${text.slice(0, BRIEF)}…` : text;
 }
 
 const LONG = 1_200;

@@ -1,7 +1,8 @@
 /** A moment of the past: its state, views and agents side by side; what the record wrote stands out. */
+import { useSignal } from "@preact/signals";
 import { preview } from "../format.ts";
 import type { Context, Entry } from "../model.ts";
-import { Who } from "../parts.tsx";
+import { More, Who } from "../parts.tsx";
 
 const SHOWN = 300;
 
@@ -19,7 +20,7 @@ export function Moment({ context, seq }: { readonly context: Context; readonly s
       <div>
         <h3>Agents then</h3>
         {agents.length === 0 && <p class="quiet">nobody</p>}
-        <ul class="plain">
+        <ul class="plain" tabIndex={0} aria-label="Agents then">
           {agents.map(([id, { value }]) => (
             <li key={id}>
               <Who id={id} /> <span class="quiet">{value.role}</span>
@@ -38,12 +39,13 @@ function Pairs(
     readonly seq: number;
   },
 ) {
+  const shown = useSignal(SHOWN);
   return (
     <div>
       <h3>{title}</h3>
       {pairs.length === 0 && <p class="quiet">nothing</p>}
       <dl class="pairs-list" tabIndex={0} aria-label={title}>
-        {pairs.slice(0, SHOWN).map(([name, entry]) => (
+        {pairs.slice(0, shown.value).map(([name, entry]) => (
           <div key={name} class={entry._meta.seq === seq ? "touched" : ""}>
             <dt>
               <bdi>{name}</bdi>
@@ -56,7 +58,12 @@ function Pairs(
           </div>
         ))}
       </dl>
-      {pairs.length > SHOWN && <p class="quiet">and {pairs.length - SHOWN} more</p>}
+      <More
+        rest={pairs.length - shown.value}
+        one="more entry"
+        many="more entries"
+        onMore={() => (shown.value += SHOWN)}
+      />
     </div>
   );
 }

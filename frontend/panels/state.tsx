@@ -224,7 +224,8 @@ function Gap({ height }: { readonly height: number }) {
   if (height === 0) return null;
   return (
     <tr class="gap" aria-hidden="true">
-      <td colSpan={8} style={{ height: `${height}px` }} />
+      {/* One column: a wider span would bring back those that are not shown. */}
+      <td style={{ height: `${height}px` }} />
     </tr>
   );
 }

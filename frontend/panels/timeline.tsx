@@ -18,7 +18,7 @@ const STEP_MS = 800;
 /** The panel. */
 export function TimelinePanel() {
   const room = useRoom();
-  const records = useRecords();
+  const { records, isRead } = useRecords();
   const head = room.store.seq.value;
   const at = useSignal<number | undefined>(undefined);
   const isForking = useSignal(false);
@@ -28,6 +28,7 @@ export function TimelinePanel() {
   return (
     <div class="scroll timeline">
       <Activity records={records} head={head} at={seq} onPick={(picked) => (at.value = picked)} />
+      {isRead && <Reach first={records[0]?.seq ?? 1} />}
       <input
         type="range"
         aria-label="Record"
@@ -85,10 +86,20 @@ export function TimelinePanel() {
   );
 }
 
+/** Says where the drawing begins, if that is not where the room does. */
+function Reach({ first }: { readonly first: number }) {
+  if (first === 1) return null;
+  return (
+    <p class="quiet">
+      The drawing begins with record {first}; the slider reaches all that are kept.
+    </p>
+  );
+}
+
 /** The log as far back as the drawing reaches, and live from there on. */
-function useRecords(): readonly LogRecord[] {
+function useRecords(): { readonly records: readonly LogRecord[]; readonly isRead: boolean } {
   const { api, store } = useRoom();
-  const [old, setOld] = useState<readonly LogRecord[]>([]);
+  const [old, setOld] = useState<readonly LogRecord[]>();
   const known = store.records.value;
   const first = known[0]?.seq ?? 1;
   useEffect(() => {
@@ -112,7 +123,8 @@ function useRecords(): readonly LogRecord[] {
       isGone = true;
     };
   }, [first]);
-  return first > 1 ? [...old.filter((record) => record.seq < first), ...known] : known;
+  const earlier = first > 1 ? old?.filter((record) => record.seq < first) ?? [] : [];
+  return { records: [...earlier, ...known], isRead: old !== undefined };
 }
 
 function usePlay(seq: number, head: number, go: (seq: number) => void) {

@@ -3,7 +3,7 @@ import { preview } from "../format.ts";
 import type { Json, JsonObject } from "../model.ts";
 import { Compose } from "../panels/compose.tsx";
 import { MessageText } from "../panels/messages.tsx";
-import { Ago, Countdown, Tag, Who } from "../parts.tsx";
+import { Ago, Countdown, More, Tag, Who } from "../parts.tsx";
 import { canWrite, useRoom } from "../room.ts";
 import { cellId } from "../store.ts";
 import { textsOf } from "./infer.ts";
@@ -15,12 +15,18 @@ export function FeedSurface({ config }: { readonly config: JsonObject }) {
   const room = useRoom();
   const kinds = textsOf(config["kinds"] ?? config["kind"]);
   const max = typeof config["max_rows"] === "number" ? config["max_rows"] : FEED_SHOWN;
-  const messages = room.store.messages.value.filter((message) =>
+  const fitting = room.store.messages.value.filter((message) =>
     kinds.length === 0 || kinds.includes(message.kind)
-  ).slice(-max);
+  );
+  const messages = fitting.slice(-Math.max(1, max));
   return (
     <>
       {messages.length === 0 && <p class="quiet">No messages yet.</p>}
+      <More
+        rest={fitting.length - messages.length}
+        one="older message"
+        onMore={() => (room.panel.value = "Messages")}
+      />
       <ol class="mini-feed" tabIndex={0} aria-label="Newest messages">
         {messages.map((message) => (
           <li key={message.seq}>

@@ -77,15 +77,14 @@ export interface Column {
   readonly label: string;
 }
 
-/** The columns of a table of objects: as configured, else all members of the first rows. */
-export function columnsOf(rows: readonly Json[], given: Json | undefined): Column[] {
-  if (Array.isArray(given)) {
-    return given.map((column): Column => {
-      if (typeof column === "string") return { key: column, label: column };
-      const { key, label } = (column ?? {}) as JsonObject;
-      return { key: String(key), label: String(label ?? key) };
-    });
-  }
+const COLUMNS_MAX = 12;
+
+/** The columns of a table of objects, and how many are left out: as configured, else the first rows' members. */
+export function columnsOf(
+  rows: readonly Json[],
+  given: Json | undefined,
+): { readonly columns: readonly Column[]; readonly left: number } {
+  if (Array.isArray(given)) return { columns: given.map(columnOf), left: 0 };
   const names = new Set<string>();
   for (const row of rows.slice(0, 20)) {
     if (row !== null && typeof row === "object" && !Array.isArray(row)) {
@@ -94,5 +93,12 @@ export function columnsOf(rows: readonly Json[], given: Json | undefined): Colum
       }
     }
   }
-  return [...names].slice(0, 12).map((key) => ({ key, label: key }));
+  const columns = [...names].slice(0, COLUMNS_MAX).map((key) => ({ key, label: key }));
+  return { columns, left: names.size - columns.length };
+}
+
+function columnOf(column: Json): Column {
+  if (typeof column === "string") return { key: column, label: column };
+  const { key, label } = (column ?? {}) as JsonObject;
+  return { key: String(key), label: String(label ?? key) };
 }

@@ -2,6 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { number, preview } from "../format.ts";
 import type { Json, JsonObject } from "../model.ts";
+import { CutText } from "../parts.tsx";
 import { useRoom } from "../room.ts";
 
 /** A value at a record. */
@@ -11,6 +12,7 @@ interface Sample {
 }
 
 const SAMPLES_SHOWN = 120;
+const TEXT_AT_ONCE = 400;
 const TONES: ReadonlySet<string> = new Set([
   "good",
   "warn",
@@ -24,6 +26,11 @@ const TONES: ReadonlySet<string> = new Set([
   "blue",
 ]);
 
+/** Characters of the longest word: it is set so that it fits on a line. Pure. */
+export function longestWord(text: string): number {
+  return Math.max(1, ...text.slice(0, TEXT_AT_ONCE).split(/[\s-]+/).map((word) => word.length));
+}
+
 /** A value and, for numbers, where it has been. */
 export function Metric({ value, config, view }: {
   readonly value: Json;
@@ -32,17 +39,19 @@ export function Metric({ value, config, view }: {
 }) {
   const { unit, color } = config;
   const tone = typeof color === "string" && TONES.has(color) ? `tone-${color}` : "";
+  const text = typeof value === "number"
+    ? number(value)
+    : typeof value === "string"
+    ? value
+    : preview(value);
   const isLong = typeof value === "string" && value.length > 18;
   return (
     <>
-      <p class={`metric-value ${tone}${isLong ? " long" : ""}`}>
-        <bdi>
-          {typeof value === "number"
-            ? number(value)
-            : typeof value === "string"
-            ? value.slice(0, 400)
-            : preview(value)}
-        </bdi>
+      <p
+        class={`metric-value ${tone}${isLong ? " long" : ""}`}
+        style={{ "--word": longestWord(text) }}
+      >
+        <CutText text={text} max={TEXT_AT_ONCE} />
         {typeof unit === "string" && <span class="unit">{unit}</span>}
       </p>
       {typeof value === "number" && view !== undefined && <Past view={view} value={value} />}
