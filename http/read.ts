@@ -1,13 +1,19 @@
 /** Routes that read: context, wait, poll, eval, salience, help. */
 import { addFromLog, auditScope, tellAudit } from "../audit.ts";
 import { buildContext, moveCursors, showSalience } from "../context.ts";
-import { CONTEXT_PARAMETERS, fromJson, parseContextQuery, whole } from "../context/query.ts";
+import {
+  CONTEXT_PARAMETERS,
+  fromJson,
+  type Parameters,
+  parseContextQuery,
+  whole,
+} from "../context/query.ts";
 import { invalid } from "../errors.ts";
 import { evaluateFor } from "../eval.ts";
 import { readHelp } from "../help.ts";
 import { poll } from "../poll.ts";
 import { callerEyes, Sight } from "../sight.ts";
-import type { JsonObject } from "../types.ts";
+import type { Json, JsonObject } from "../types.ts";
 import { type Call, hideExistence, type Reply } from "./call.ts";
 import type { Route } from "./routes.ts";
 
@@ -24,16 +30,13 @@ async function context(call: Call): Promise<Reply> {
 
 async function wait(call: Call, body?: JsonObject): Promise<Reply> {
   const principal = await call.principal();
-  const named = body?.["agent"] ?? call.agent;
-  if (named !== undefined && named !== null && typeof named !== "string") {
-    throw invalid("agent", "an agent's id is wanted", "alice");
-  }
+  const agent = agentNamed(call, body);
   try {
     const answer = call.deps.waits.wait({
       principal,
       room: call.param("id"),
-      agent: named ?? undefined,
-      parameters: body ? fromJson(body) : call.query,
+      agent,
+      parameters: body ? bodyOver(body, call.query) : call.query,
       elevate: call.deps.elevate,
       signal: call.request.signal,
     });
@@ -44,6 +47,24 @@ async function wait(call: Call, body?: JsonObject): Promise<Reply> {
   } catch (error) {
     throw hideExistence(error, principal);
   }
+}
+
+/** The agent that the body names, else the query. Throws `invalid_argument` for what is no id. */
+function agentNamed(call: Call, body: Json | undefined): string | undefined {
+  const isObject = typeof body === "object" && body !== null && !Array.isArray(body);
+  const named = (isObject ? body["agent"] : undefined) ?? call.agent;
+  if (named !== undefined && typeof named !== "string") {
+    throw invalid("agent", "an agent's id is wanted", "alice");
+  }
+  return named;
+}
+
+/** Parameters from a body, and from the query where the body does not have them. */
+function bodyOver(body: JsonObject, query: Parameters): Parameters {
+  const members = Object.keys(body);
+  if (members.length === 0) return query;
+  const inBody = fromJson(body);
+  return (name) => members.includes(name) ? inBody(name) : query(name);
 }
 
 const WAIT_MEMBERS: ReadonlySet<string> = new Set(["condition", "timeout", ...CONTEXT_PARAMETERS]);
@@ -68,8 +89,12 @@ async function postWait(call: Call): Promise<Reply> {
 async function events(call: Call): Promise<Reply> {
   const principal = await call.principal();
   const resumed = call.request.headers.get("last-event-id") ?? "";
-  const after = whole(call.query, "after", 0, Number.MAX_SAFE_INTEGER) ??
-    whole(() => [resumed], "Last-Event-ID", 0, Number.MAX_SAFE_INTEGER);
+  // A client that comes back repeats its URL: the header tells how far it has come since.
+  const from = [
+    whole(call.query, "after", 0, Number.MAX_SAFE_INTEGER),
+    whole(() => [resumed], "Last-Event-ID", 0, Number.MAX_SAFE_INTEGER),
+  ].filter((seq) => seq !== undefined);
+  const after = from.length > 0 ? Math.max(...from) : undefined;
   const { deps, agent, request } = call;
   try {
     const room = call.param("id");
@@ -94,6 +119,7 @@ async function evaluate(call: Call): Promise<Reply> {
   const { value, seq } = await call.look(
     "eval",
     (moment, acting) => evaluateFor(moment, acting, body),
+    agentNamed(call, body),
   );
   return { body: value, seq };
 }

@@ -444,6 +444,30 @@ const READING: readonly Row[] = [
       reads: (r: string[]) => r.includes("state._shared.a"),
     },
   },
+  ...[
+    { does: "as the agent that the body names", body: { agent: "alice" }, value: "alice" },
+    { does: "which wins over the query's", query: "?agent=bob", body: { agent: "alice" } },
+    { does: "an admin through an agent's eyes", as: "admin", body: { agent: "bob" }, value: "bob" },
+    {
+      does: "not as another agent",
+      body: { agent: "bob" },
+      status: 403,
+      has: { error: "identity_mismatch", claimed: "bob" },
+    },
+    {
+      does: "nor as what is no id",
+      body: { agent: 5 },
+      status: 400,
+      has: { error: "invalid_argument", field: "agent" },
+    },
+  ].map(({ does, query = "", as, body, value = "alice", status = 200, has }): Row => ({
+    does: `eval: ${does}`,
+    ask: `POST /rooms/:id/eval${query}`,
+    ...(as === undefined ? {} : { as }),
+    body: { expr: "self", ...body },
+    status,
+    has: has ?? { value },
+  })),
   {
     does: "what is silently wrong is refused with a correction",
     ask: "POST /rooms/:id/eval",
