@@ -27,7 +27,7 @@ export interface Compiled extends Program {
 }
 
 /** Where an expression stands; it decides what it may name. */
-export type Place = "enabled" | "view" | "action" | "call";
+export type Place = "enabled" | "view" | "action" | "call" | "wait";
 
 /** How an expression is read. */
 export interface CompileOptions {
@@ -85,10 +85,12 @@ function invalidCel(refusal: Refusal, source: string, field: string): SyncError 
   });
 }
 
+const HAS_PARAMS: ReadonlySet<Place> = new Set(["action", "call"]);
+
 function prepare(source: string, options: CompileOptions): Compiled {
   const { place, params } = options;
   const roots = new Map(ROOTS);
-  if (place === "enabled" || place === "view") roots.delete("params");
+  if (!HAS_PARAMS.has(place)) roots.delete("params");
   const made = analyse(source, { roots, params }, options.expect);
   if (place === "enabled") checkEnabled(made);
   if (place === "view") checkView(made);

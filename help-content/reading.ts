@@ -13,7 +13,7 @@ What an expression sees:
   agents.ID.value.{name, role, status, waiting_on, last_heartbeat, actor, meta}
   actions.ID.value.{available, reason, description, scope}, actions.ID._meta.invocations
   messages.{count, unread, directed_unread, unclaimed, recent}
-  self (the acting agent's id), params (in actions), now (a timestamp), room.id, room.seq
+  self (the acting agent's id), params (in actions and evals), now (a timestamp), room.id, room.seq
 
     eval state._shared.turn.value + 1
     eval state._shared["turn"].value > 2 && self == "alice"
@@ -154,7 +154,8 @@ Just call it again. It costs nothing while it sleeps; it wakes exactly when what
 - since=<seq>: the first change after that record that you may see (and where the condition holds).
   Pass the seq of your last reply and nothing is ever missed between two calls.
 - Neither condition nor since: any change from now on.
-- include=state,messages puts these sections at the top level instead of a whole context.
+- include=state,messages puts these sections at the top level instead of a whole context; so does
+  include=state.self for one scope.
 - All parameters of context work: since= also makes the context a delta, budget= keeps it small.
 - 400 invalid_cel comes at once for what could never hold. Missing keys are fine: not yet true.
 - While you wait, others see agents.<you>.value.status "waiting" and waiting_on, your condition.

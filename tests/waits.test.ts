@@ -81,6 +81,22 @@ Deno.test("include: the context, sections at the top level, scopes besides", asy
     assert.equal(sections.agents.alice.value.status, "active");
     const scopes = await ask(["state", "_config"]);
     assert.ok(scopes.state._config);
+    for (
+      const [include, shown] of [
+        ["state._shared", ["_shared"]],
+        ["state.self", ["self"]],
+        ["state.self,state._shared", ["_shared", "self"]],
+        [["state._shared", "_config"], ["_config", "_shared"]],
+        [["state._shared", "agents"], ["_shared"]],
+      ] as const
+    ) {
+      const { state, context, agents, messages } = await ask(include);
+      assert.deepEqual(Object.keys(state).sort(), shown, String(include));
+      assert.deepEqual([context, messages], [undefined, undefined]);
+      assert.equal(agents !== undefined, String(include).includes("agents"));
+    }
+    const bare = await world.call("POST", "/wait", "bob", { include: "state." });
+    assert.deepEqual([bare.status, bare.body.field], [400, "include"]);
     const { status, body } = await world.call("POST", "/wait", "bob", { include: "rooms" });
     assert.deepEqual([status, body.error], [400, "invalid_argument"]);
   });
@@ -89,6 +105,7 @@ Deno.test("include: the context, sections at the top level, scopes besides", asy
 Deno.test("A condition that can never hold is refused at once", async () => {
   await World.run(async (world) => {
     const bad = ["state._shared.x ==", "nothing.x", "1 + 1", "state._shared.x == 1", "nope(1)"];
+    bad.push("params.x == 1", "has(params.x)");
     for (const condition of bad) {
       const { status, body } = await world.call("POST", "/wait", "bob", { condition });
       assert.deepEqual(
@@ -148,6 +165,39 @@ Deno.test("since: the first change after it, with the context as a delta", async
     assert.equal(held.reply()?.body.triggered, true);
     const { status } = await world.call("POST", "/wait", "bob", { since: -1 });
     assert.equal(status, 400);
+  });
+});
+
+Deno.test("since beyond the head: answers at once, with the whole", async () => {
+  await World.run(async (world) => {
+    const set = await withSet(world);
+    const head = await set("x", 1);
+    for (const condition of ["", "has(state._shared.x)"]) {
+      const { reply } = await world.wait("bob", { since: head + 50, condition });
+      const { triggered, seq, context } = reply()?.body ?? {};
+      assert.deepEqual([triggered, seq, context?.reset], [true, head, true], condition);
+      assert.equal(context.state._shared.x.value, 1);
+    }
+    const later = await world.wait("bob", {
+      since: head + 50,
+      condition: "has(state._shared.y)",
+    });
+    assert.equal(later.reply(), undefined, "the condition has still to hold");
+    await set("y", 1);
+    assert.equal(later.reply()?.body.context.reset, true);
+  });
+});
+
+Deno.test("POST takes its parameters from the body, else from the query", async () => {
+  await World.run(async (world) => {
+    const ask = async (query: string, body?: unknown) =>
+      (await world.call("POST", `/wait?${query}`, "bob", body)).body;
+    for (const body of [undefined, {}]) {
+      const reply = await ask("condition=true&include=state", body);
+      assert.deepEqual([reply.triggered, "context" in reply], [true, false]);
+    }
+    const both = await ask("condition=1%20%3E%202&include=state", { condition: "2 > 1" });
+    assert.deepEqual([both.condition, "context" in both], ["2 > 1", false]);
   });
 });
 

@@ -74,6 +74,8 @@ export function isAnswer(
 ): boolean {
   if (!judgement.holds) return false;
   if (query.since === undefined) return query.program !== undefined;
+  // A seq from elsewhere: whatever there is may be new, and the context begins anew (`reset`).
+  if (query.since > moment.room.head) return true;
   return hasChangedSince(moment, acting, query.since);
 }
 

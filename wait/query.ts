@@ -5,9 +5,9 @@ import {
   type Parameters,
   parseContextQuery,
   Parsed,
-  type Section,
   SECTIONS,
   whole,
+  wordsOf,
 } from "../context/query.ts";
 import { invalid } from "../errors.ts";
 import { WAIT_MS_DEFAULT, WAIT_MS_MAX } from "../limits.ts";
@@ -19,8 +19,8 @@ export interface WaitQuery {
   readonly program: Program | undefined;
   readonly timeout: Millis;
   readonly since: number | undefined;
-  /** Sections that stand at the top level; undefined for the context under `context`. */
-  readonly sections: ReadonlySet<Section> | undefined;
+  /** Sections stand at the top level, instead of the context under `context`. */
+  readonly isInSections: boolean;
   readonly context: ContextQuery;
 }
 
@@ -35,20 +35,18 @@ function parseWhole(get: Parameters): WaitQuery {
   const [condition] = get("condition");
   const isGiven = condition !== undefined && condition !== "";
   const program = isGiven
-    ? compile(condition, { field: "condition", place: "call", expect: "bool" })
+    ? compile(condition, { field: "condition", place: "wait", expect: "bool" })
     : undefined;
-  const words = get("include").flatMap((text) => text.split(",")).map((w) => w.trim()).filter((w) =>
-    w !== ""
-  );
+  const words = wordsOf(get, "include");
   const sections = words.filter((word) => word !== "context" && !word.startsWith("_"));
   for (const word of sections) {
-    if (!(SECTIONS as readonly string[]).includes(word)) {
-      throw invalid(
-        "include",
-        `"context", sections (${SECTIONS.join(", ")}) or scopes with "_" are wanted`,
-        "state",
-      );
-    }
+    const isScope = word.startsWith("state.") && word !== "state.";
+    if (isScope || (SECTIONS as readonly string[]).includes(word)) continue;
+    throw invalid(
+      "include",
+      `"context", sections (${SECTIONS.join(", ")}), state.<scope> or scopes with "_" are wanted`,
+      "state",
+    );
   }
   const extra = words.filter((word) => word.startsWith("_"));
   const context = parseContextQuery((name) =>
@@ -59,9 +57,7 @@ function parseWhole(get: Parameters): WaitQuery {
     program,
     timeout: whole(get, "timeout", 0, WAIT_MS_MAX) ?? WAIT_MS_DEFAULT,
     since: context.since,
-    sections: sections.length > 0 && !words.includes("context")
-      ? new Set(sections as Section[])
-      : undefined,
+    isInSections: sections.length > 0 && !words.includes("context"),
     context,
   };
 }

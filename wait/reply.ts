@@ -120,7 +120,7 @@ export function wokenReply(
 
 /** The context under `context`, or the sections that were asked for. */
 export function contextMembers({ body }: Context, query: WaitQuery): JsonObject {
-  if (!query.sections) return { context: body };
+  if (!query.isInSections) return { context: body };
   const { seq: _seq, ...sections } = body;
   return sections;
 }
