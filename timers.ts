@@ -2,6 +2,7 @@
  * When a thing is due and what a tick does. Pure; instants come from the caller.
  */
 import { SyncError } from "./errors.ts";
+import { isKey, isScopeName } from "./input.ts";
 import { TIMER_MS_MAX, TIMER_TICKS_MAX } from "./limits.ts";
 import type { ArmedTimer, Json, JsonObject, Millis, TimerEffect } from "./types.ts";
 
@@ -120,9 +121,24 @@ function checkClock(spec: JsonObject, field: string): void {
   if (!within(ticks, TIMER_TICKS_MAX)) {
     throw bad(`${field}.ticks`, `a whole number from 1 to ${TIMER_TICKS_MAX} is wanted`);
   }
-  if (typeof tick_on !== "string" || tickTarget(tick_on) === undefined) {
-    throw bad(`${field}.tick_on`, 'the key that ticks is wanted, as "state.<scope>.<key>"');
+  checkTarget(tick_on, `${field}.tick_on`);
+}
+
+/** What nothing can ever be written to would never tick. */
+function checkTarget(tick_on: Json | undefined, field: string): void {
+  const target = typeof tick_on === "string" ? tickTarget(tick_on) : undefined;
+  if (target === undefined) {
+    throw bad(field, 'the key that ticks is wanted, as "state.<scope>.<key>"');
   }
+  const dot = target.indexOf(".");
+  const scope = target.slice(0, dot), key = target.slice(dot + 1);
+  if (scope === "self") {
+    const detail = '"self" is no scope of its own; name the agent, or in a template "${self}", ' +
+      "which is the invoker";
+    throw bad(field, detail);
+  }
+  if (!isScopeName(scope)) throw bad(field, `there can be no scope "${scope}"`);
+  if (!isKey(key)) throw bad(field, `there can be no key "${key}"`);
 }
 
 function within(value: Json, max: number): boolean {

@@ -169,6 +169,7 @@ A turn-taking loop: wait for your turn, act, hand over.
 {"ms": 60000, "effect": "delete"}              live for a minute, then gone
 {"at": "2030-01-01T00:00:00Z", "effect": "enable"}     dormant until then
 {"ticks": 3, "tick_on": "_shared.turn", "effect": "delete"}   gone after three writes to that key
+tick_on names an agent's scope by its id; in a write "state.\${self}.turn" is the invoker's.
 Exactly one of ms, at, ticks. Delete: live until it is due. Enable: not there until it is due.
 
     invoke _register_action {"id": "light_fire", "writes": [{"key": "fire", "value": true, "timer": {"ms": 60000, "effect": "delete"}}]}

@@ -324,6 +324,9 @@ const BAD: readonly [timer: unknown, field: string][] = [
   [{ ticks: 1, tick_on: "turn", effect: "delete" }, ".tick_on"],
   [{ ticks: 1, tick_on: "", effect: "delete" }, ".tick_on"],
   [{ ticks: 1, tick_on: 7, effect: "delete" }, ".tick_on"],
+  ...["self.turn", "state.self.turn", "admin.x", "system.x", "__proto__.x", "did:sync:x.y", "_.x"]
+    .map((tick_on): [unknown, string] => [{ ticks: 1, tick_on, effect: "enable" }, ".tick_on"]),
+  [{ ticks: 1, tick_on: "_shared.constructor", effect: "delete" }, ".tick_on"],
   [{ ms: 1, effect: "delete", unit: "s" }, ".unit"],
 ];
 
@@ -351,6 +354,9 @@ Deno.test("A bad timer is 400 invalid_timer with its field, wherever it stands",
         assert.ok(body.message && body.detail && body.example, what);
       }
     }
+    const own = { ticks: 1, tick_on: "self.turn", effect: "enable" };
+    const hinted = await world.invoke("alice", "_send_message", { body: 1, timer: own });
+    assert.match(hinted.body.detail, /\$\{self\}/);
     assert.equal((await world.context("bob")).seq, before);
     // Numbers that JSON cannot hold are no numbers.
     const broken = await world.on.call(
