@@ -1,6 +1,7 @@
 /** The sections of views, agents and actions. */
 import type { Acting } from "../auth.ts";
 import { availabilityByParam } from "../actions.ts";
+import { modeOf, operandName } from "../actions/schema.ts";
 import { CelError } from "../cel.ts";
 import { BUILTINS } from "../builtins.ts";
 import type { HotRoom } from "../engine/hot.ts";
@@ -13,6 +14,7 @@ import { shownError } from "../sight/errors.ts";
 import { programOf } from "../sight/programs.ts";
 import { tierOf } from "../sight/scores.ts";
 import { typeInstead } from "../surfaces.ts";
+import { placeholdersIn } from "../templates.ts";
 import { iso } from "../timers.ts";
 import type {
   ActionDefinition,
@@ -239,23 +241,25 @@ function detailOf(entry: Entry, definition: ActionDefinition): JsonObject {
   };
 }
 
-/** Do the action's expressions depend on who invokes it? */
-function readsSelf(definition: ActionDefinition): boolean {
-  const sources = [
-    definition.if,
-    definition.result,
-    ...definition.writes.map((w) => w.expr ? w.value : undefined),
-  ];
-  return sources.some((source) => {
-    if (typeof source !== "string") return false;
-    try {
-      const { refs } = programOf(source, "action");
-      return refs.some((ref) =>
-        ref.root === "self" || (ref.root === "state" && ref.path[0] === "self")
-      );
-    } catch (error) {
-      if (error instanceof CelError) return false;
-      throw error;
-    }
-  });
+/** Does it depend on `self` whether the action is there, what it does, or what it answers? */
+function readsSelf({ enabled, if: gate, result, writes }: ActionDefinition): boolean {
+  if (placeholdersIn(writes as unknown as Json).includes("self")) return true;
+  return namesSelf(enabled, "enabled") || namesSelf(gate, "action") ||
+    namesSelf(result, "action") ||
+    writes.some((write) =>
+      write.expr && namesSelf(write[operandName(write, modeOf(write))], "action")
+    );
+}
+
+function namesSelf(source: unknown, place: "action" | "enabled"): boolean {
+  if (typeof source !== "string") return false;
+  try {
+    const { refs } = programOf(source, place);
+    return refs.some((ref) =>
+      ref.root === "self" || (ref.root === "state" && ref.path[0] === "self")
+    );
+  } catch (error) {
+    if (error instanceof CelError) return false;
+    throw error;
+  }
 }

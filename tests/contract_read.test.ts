@@ -588,6 +588,41 @@ Deno.test("Reading: context with its parameters, salience, poll, eval, history, 
   await on.close();
 });
 
+Deno.test("reads_self: whether an action depends on who invokes it", async () => {
+  const on = await startService();
+  const { id, agents: { alice } } = await makeRoom(on, ["alice"]);
+  const put = { key: "k", value: 1 };
+  const actions: Record<string, [readsSelf: boolean, definition: Record<string, unknown>]> = {
+    plain: [false, { writes: [put], if: "room.seq > 0", result: "state._shared.k.value" }],
+    text: [false, { writes: [{ key: "k", value: "self" }] }],
+    gate: [true, { writes: [put], if: 'self == "alice"' }],
+    own: [true, { writes: [put], if: "has(state.self.k)" }],
+    there: [true, { writes: [put], enabled: 'self != "bob"' }],
+    answer: [true, { writes: [put], result: "self" }],
+    value: [true, { writes: [{ key: "k", value: "self", expr: true }] }],
+    merge: [true, { writes: [{ key: "k", merge: "{'by': self}", expr: true }] }],
+    increment: [true, { writes: [{ key: "n", increment: "size(self)", expr: true }] }],
+    scope: [true, { writes: [{ ...put, scope: "${self}" }] }],
+    key: [true, { writes: [{ key: "vote.${self}", value: 1 }] }],
+    deep: [true, { writes: [{ key: "k", value: { by: ["${self}"] } }] }],
+    literal: [false, { writes: [{ key: "k", value: "$${self}" }] }],
+  };
+  for (const [name, [, definition]] of Object.entries(actions)) {
+    const { status, text } = await on.invoke(
+      id,
+      "_register_action",
+      { id: name, ...definition },
+      alice,
+    );
+    assert.equal(status, 201, text);
+  }
+  const query = "only=actions&depth=full";
+  const { body } = await on.call("GET", `/rooms/${id}/context?${query}`, { token: alice });
+  const shown = Object.keys(actions).map((name) => [name, body.actions[name].value.reads_self]);
+  assert.deepEqual(shown, Object.entries(actions).map(([name, [readsSelf]]) => [name, readsSelf]));
+  await on.close();
+});
+
 Deno.test("A log with hidden parts still verifies, record by record", async () => {
   const on = await startService();
   const room = await makeRoom(on, ["alice", "bob"]);
