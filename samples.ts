@@ -7,7 +7,8 @@ import type { HotRoom } from "./engine/hot.ts";
 import type { Change } from "./engine/types.ts";
 import { SyncError } from "./errors.ts";
 import { SAMPLE_BYTES_MAX, SAMPLE_EVERY_MS, SAMPLES_KEPT } from "./limits.ts";
-import { cellOf } from "./room/changes.ts";
+import { cellOf, splitCell } from "./room/changes.ts";
+import type { Room } from "./room.ts";
 import { callerEyes, Sight, Tracker } from "./sight.ts";
 import { scopeCell } from "./sight/memos.ts";
 import { programOf } from "./sight/programs.ts";
@@ -22,13 +23,24 @@ interface Watched {
   /** The cells it read when it was last sampled. */
   cells: ReadonlySet<string>;
   sampledAt: Millis;
-  /** Something it reads has changed since. */
-  isDue: boolean;
+  /** The instant that its newest sample names. */
+  ts: Millis;
+  /** Something it reads has changed since, or what it reads is not known yet. */
+  due: Due | undefined;
+}
+
+/** The records that made a view due. */
+interface Due {
+  readonly from: number;
+  /** The newest of them; undefined when they may have touched nothing that the view reads. */
+  readonly last: number | undefined;
 }
 
 /** A room's views and the one alarm that is set for them. */
 interface WatchedRoom {
   readonly views: Map<string, Watched>;
+  /** The instants of the records since the first that a view is due for. */
+  readonly times: Map<number, string>;
   isArmed: boolean;
 }
 
@@ -46,25 +58,29 @@ export class Sampler {
   private noteChange(hot: HotRoom, change: Change): void {
     if (change.records.length === 0 || change.ended || hot.isDead) return;
     const watched = this.watched(hot, change);
+    const from = change.records[0]!.seq, last = change.records.at(-1)!.seq;
     let soonest = Infinity;
     const now = this.engine.clock.now();
     for (const view of watched.views.values()) {
-      view.isDue ||= isTouched(view.cells, change.cells);
-      if (view.isDue) soonest = Math.min(soonest, view.sampledAt + SAMPLE_EVERY_MS - now);
+      if (!view.due && isTouched(view.cells, change.cells)) view.due = { from, last };
+      if (view.due) soonest = Math.min(soonest, view.sampledAt + SAMPLE_EVERY_MS - now);
     }
-    if (soonest < Infinity) this.arm(hot, watched, Math.max(0, soonest));
+    if (soonest === Infinity) return;
+    for (const { seq, ts } of change.records) watched.times.set(seq, ts);
+    this.arm(hot, watched, Math.max(0, soonest));
   }
 
   /** What is watched in a room; the list is made anew when its views change. */
   private watched(hot: HotRoom, change: Change): WatchedRoom {
     const known = this.#rooms.get(hot);
     if (known && !change.cells.has(scopeCell("_views"))) return known;
-    const watched = known ?? { views: new Map<string, Watched>(), isArmed: false };
+    const watched = known ?? { views: new Map(), times: new Map(), isArmed: false };
     const ids = new Set(renderedViews(hot));
     for (const id of watched.views.keys()) if (!ids.has(id)) watched.views.delete(id);
     for (const id of ids) {
       if (watched.views.has(id)) continue;
-      watched.views.set(id, { cells: new Set(), sampledAt: -Infinity, isDue: true });
+      const due = { from: change.records[0]!.seq, last: undefined };
+      watched.views.set(id, { cells: new Set(), sampledAt: -Infinity, ts: -Infinity, due });
     }
     this.#rooms.set(hot, watched);
     return watched;
@@ -86,31 +102,54 @@ export class Sampler {
     // Only what is durable is sampled: a dropped tail leaves no trace.
     if (hot.durable < room.head) return this.arm(hot, watched, 5);
     const now = this.engine.clock.now();
-    let next = Infinity;
+    let next = Infinity, from = Infinity;
     for (const [id, view] of watched.views) {
-      if (!view.isDue) continue;
+      const { due } = view;
+      if (!due) continue;
       const left = view.sampledAt + SAMPLE_EVERY_MS - now;
       if (left > 0) {
         next = Math.min(next, left);
+        from = Math.min(from, due.from);
         continue;
       }
-      view.isDue = false;
-      view.sampledAt = now;
-      this.sample(hot, id, view, Math.max(now, room.ts));
+      view.due = undefined;
+      this.sample(hot, id, view, due, watched.times);
     }
+    for (const seq of watched.times.keys()) if (seq < from) watched.times.delete(seq);
     if (next < Infinity) this.arm(hot, watched, next);
     void this.flush();
   }
 
-  private sample(hot: HotRoom, id: string, view: Watched, now: Millis): void {
+  private sample(
+    hot: HotRoom,
+    id: string,
+    view: Watched,
+    due: Due,
+    times: ReadonlyMap<number, string>,
+  ): void {
+    const { room } = hot;
+    const now = this.engine.clock.now();
     const tracker = new Tracker();
-    const result = new Sight(hot, callerEyes(hot.room, "", false), now, tracker).view(id);
+    const result = new Sight(
+      hot,
+      callerEyes(room, "", false),
+      Math.max(now, room.ts),
+      tracker,
+    ).view(id);
     // A view that is kept tells of its change by its name, a volatile one by what it reads.
     view.cells = tracker.isVolatile ? readCells(hot, id) : tracker.cells;
+    const reads = tracker.isVolatile ? view.cells : hot.memos.cellsBehind(`view:${id}`);
+    const touched = newestTouching(room, reads);
+    // What is read through `enabled` changes without being written.
+    const seq = touched >= due.from && times.has(touched) ? touched : due.last;
+    if (seq === undefined) return;
+    view.sampledAt = now;
     if (!result || result.error) return;
     const value = JSON.stringify(result.value);
     if (value.length > SAMPLE_BYTES_MAX) return;
-    this.#rows.push({ room: hot.room.uid, view: id, seq: hot.room.head, ts: hot.room.ts, value });
+    // One that had to wait for its turn shows what still was a second after the one before.
+    view.ts = Math.max(Date.parse(times.get(seq)!), view.ts + SAMPLE_EVERY_MS);
+    this.#rows.push({ room: room.uid, view: id, seq, ts: view.ts, value });
   }
 
   /** Takes no more, and writes what was taken. */
@@ -143,6 +182,24 @@ export class Sampler {
 function isTouched(cells: ReadonlySet<string>, changed: ReadonlySet<string>): boolean {
   for (const cell of changed) if (cells.has(cell)) return true;
   return false;
+}
+
+/** The newest record that wrote, changed or removed what stands under one of these cells. */
+function newestTouching(room: Room, cells: ReadonlySet<string>): number {
+  let newest = 0;
+  for (const cell of cells) {
+    // What any record may change.
+    if (cell === "head" || cell === "scopes") return room.head;
+    if (!cell.includes("\u0000")) continue;
+    const [scope, key] = splitCell(cell);
+    const { touched = 0 } = (key === "" ? room.scopes.get(scope) : room.get(scope, key)) ?? {};
+    newest = Math.max(newest, touched);
+  }
+  for (let i = room.removals.length - 1; i >= 0 && room.removals[i]!.seq > newest; i--) {
+    const { scope, key, seq } = room.removals[i]!;
+    if (cells.has(cellOf(scope, key)) || cells.has(scopeCell(scope))) newest = seq;
+  }
+  return newest;
 }
 
 /** The cells that a view reads by its text; `head` for what any record may change. */

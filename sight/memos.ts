@@ -84,6 +84,20 @@ export class Memos {
     return this.isUnchanged(base, since) || this.isUnchanged(`${base}\u0001${reader}`, since);
   }
 
+  /** Every cell that a kept result hangs on, those of the views that it reads included. */
+  cellsBehind(key: string): Set<string> {
+    const cells = new Set<string>();
+    const walk = (name: string): void => {
+      for (const cell of this.#memos.get(name)?.cells ?? []) {
+        if (cells.has(cell)) continue;
+        cells.add(cell);
+        walk(cell);
+      }
+    };
+    walk(key);
+    return cells;
+  }
+
   private drop(key: string): void {
     const memo = this.#memos.get(key);
     if (!memo) return;
