@@ -20,7 +20,7 @@ import {
   isAnswer,
   judge,
   noteLate,
-  noteViews,
+  noteShown,
   stalledAgents,
 } from "./wait/judge.ts";
 import { showWaiting } from "./wait/presence.ts";
@@ -30,6 +30,7 @@ import {
   contextMembers,
   hasLasted,
   newestBehind,
+  type NotWoken,
   SharedContexts,
   tooManyWaiters,
   type Wakeup,
@@ -59,6 +60,8 @@ interface Sleeper {
   readonly query: WaitQuery;
   readonly acting: Acting;
   readonly since: number;
+  /** What was hidden from it when it fell asleep, where it wants a change. */
+  readonly hidden: Set<string> | undefined;
   readonly startedAt: Millis;
   readonly settle: (outcome: Wakeup) => void;
   generation: number;
@@ -124,13 +127,15 @@ export class Waits {
       if (isAnswer(moment, acting, query, judgement)) {
         return Promise.resolve<Wakeup>(wokenAt(moment, acting, query, judgement, undefined));
       }
-      if (query.since !== undefined || !query.program) noteViews(moment, acting);
+      const wantsChange = query.since !== undefined || !query.program;
+      const hidden = wantsChange ? noteShown(moment, acting) : undefined;
       const { promise, resolve } = Promise.withResolvers<Wakeup>();
       const sleeper: Sleeper = {
         request,
         query,
         acting,
         since,
+        hidden,
         startedAt,
         settle: resolve,
         generation: this.auth.generation,
@@ -168,7 +173,7 @@ export class Waits {
     const left = startedAt + Math.min(query.timeout, this.longestMs) - this.engine.clock.now();
     const onTimeout = (): void => {
       if (!group.isVolatile) noteLate(hot, acting, query, this.engine.clock.now());
-      sleeper.settle({ kind: "timeout" });
+      sleeper.settle({ kind: "timeout", hidden: sleeper.hidden });
     };
     const cancelTimer = this.engine.clock.after(Math.max(0, left), onTimeout);
     const onAbort = (): void => sleeper.settle({ kind: "gone" });
@@ -257,7 +262,7 @@ export class Waits {
     for (const sleeper of [...group.sleepers]) {
       const needsChange = sleeper.query.since !== undefined || group.program === undefined;
       const isChanged = !needsChange || sleeper.wasFalse ||
-        hasChangedSince(moment, sleeper.acting, sleeper.since);
+        hasChangedSince(moment, sleeper.acting, sleeper.since, sleeper.hidden);
       if (!isChanged) continue;
       sleeper.settle(this.sleeping.woke(wakeUp(contexts, sleeper, judgement, by)));
     }
@@ -325,7 +330,7 @@ export class Waits {
     const isFresh = generation === this.auth.generation &&
       !isExpired(request.principal, this.engine.clock.now());
     const current = isFresh ? request : await this.mayStill(request);
-    if (wakeup.kind !== "woken") return await this.timeOut(wakeup.kind, current, query, startedAt);
+    if (wakeup.kind !== "woken") return await this.timeOut(wakeup, current, query, startedAt);
     return this.tell(wakeup, query, startedAt);
   }
 
@@ -340,7 +345,7 @@ export class Waits {
   }
 
   private async timeOut(
-    kind: "timeout" | "closing" | "gone",
+    { kind, hidden }: NotWoken,
     request: Waiting,
     query: WaitQuery,
     startedAt: Millis,
@@ -349,7 +354,7 @@ export class Waits {
       const acting = act(request.principal, moment, "wait", request.agent, request.elevate);
       const judgement = judge(moment, acting, query.program);
       // What came true while the time ran out is told: no time-out shows a state that is an answer.
-      if (kind !== "gone" && isAnswer(moment, acting, query, judgement)) {
+      if (kind !== "gone" && isAnswer(moment, acting, query, judgement, hidden)) {
         return wokenAt(moment, acting, query, judgement, undefined);
       }
       const { error, isVolatile } = judgement;

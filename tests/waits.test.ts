@@ -285,6 +285,83 @@ Deno.test("What ends unseen wakes nobody, unless a view shows it", async () => {
   });
 });
 
+Deno.test("What enabled or a timer hides from a reader does not wake it", async () => {
+  await World.run(async (world) => {
+    const enabled = 'self == "bob"';
+    const note = { writes: [{ key: "note", value: "${seq}", enabled }], enabled };
+    await world.register("bob", "note", note);
+    await world.must("bob", "note");
+    const { seq: since } = await world.context("alice");
+    const waits = {
+      since: await world.wait("alice", { since }),
+      any: await world.wait("alice", {}),
+      holds: await world.wait("alice", { since, condition: "true" }),
+      timed: await world.wait("alice", { since, timeout: 1_000 }),
+    };
+    const bobs = await world.wait("bob", { since });
+    const task =
+      (await world.must("bob", "_send_message", { body: 1, kind: "task", enabled })).body;
+    await turns(16);
+    assert.equal(bobs.reply()?.body.woken_by.seq, task.seq);
+    const hidden: [string, Record<string, unknown>][] = [
+      ["_claim_message", { seq: task.seq }],
+      ["_register_view", { id: "v", expr: "1", scope: "_shared", enabled }],
+      ["_register_action", { id: "a", writes: [], enabled }],
+      ["note", {}],
+      ["_delete_action", { id: "note" }],
+      ["_send_message", { body: "later", timer: { ms: 5_000, effect: "enable" } }],
+    ];
+    for (const [action, params] of hidden) await world.must("bob", action, params);
+    await world.pass(1_000);
+    const { timed, ...asleep } = waits;
+    assert.equal(timed.reply()?.body.timeout, true, timed.reply()?.text ?? "no reply");
+    for (const [name, { reply }] of Object.entries(asleep)) {
+      assert.equal(reply(), undefined, `${name}: ${reply()?.text}`);
+    }
+    await world.pass(4_000);
+    for (const [name, { reply }] of Object.entries(asleep)) {
+      assert.equal(reply()?.body.woken_by?.action, "timer", `${name}: the message has come`);
+      assert.deepEqual(
+        reply()?.body.context.messages.recent.map((m: { body: unknown }) => m.body),
+        ["later"],
+      );
+    }
+  });
+});
+
+Deno.test("What comes or goes by what a reader may not read wakes it", async () => {
+  await World.run(async (world) => {
+    const enabled = "state.bob.?open.value.orValue(false)";
+    await world.register("bob", "open", {
+      params: { on: {} },
+      writes: [{ scope: "${self}", key: "open", value: "${params.on}" }],
+      // Nobody else sees how often it is invoked.
+      enabled: 'self == "bob"',
+    });
+    await world.must("bob", "_send_message", { body: "sealed", enabled });
+    for (const [on, bodies] of [[true, ["sealed"]], [false, []]] as const) {
+      const { seq } = await world.context("alice");
+      const waits = [await world.wait("alice", { since: seq }), await world.wait("alice", {})];
+      await world.must("bob", "open", { on });
+      await turns(16);
+      for (const { reply } of waits) assert.equal(reply()?.body.triggered, true, `open: ${on}`);
+      const { messages } = await world.context("alice");
+      assert.deepEqual(messages.recent.map((m: { body: unknown }) => m.body), bodies);
+    }
+    // What was written anew, and is hidden since, has gone as well.
+    await world.register("admin", "hide", {
+      writes: [{ key: "x", value: 1, enabled: 'self != "alice"' }],
+      enabled: 'self != "alice"',
+    });
+    const set = await withSet(world);
+    await set("x", 1, "bob");
+    const wait = await world.wait("alice", {});
+    await world.must("admin", "hide");
+    await turns(16);
+    assert.equal(wait.reply()?.body.triggered, true);
+  });
+});
+
 Deno.test("A volatile view is looked at once a second while a wait needs it", async () => {
   await World.run(async (world) => {
     const soon = new Date(world.clock.now() + 2_500).toISOString();

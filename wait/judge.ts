@@ -5,7 +5,8 @@ import type { Moment } from "../engine/types.ts";
 import type { HotRoom } from "../engine/hot.ts";
 import { AGENT_SILENT_MS, WAIT_GRACE_MS } from "../limits.ts";
 import { canReadScope } from "../policy.ts";
-import { cellOf } from "../room/changes.ts";
+import { cellOf, splitCell } from "../room/changes.ts";
+import type { Scope } from "../room/scope.ts";
 import { callerEyes, ownEyes, Sight, Tracker } from "../sight.ts";
 import type { Json, JsonObject, Millis } from "../types.ts";
 import type { Judgement } from "./index.ts";
@@ -42,27 +43,68 @@ export function judge(
   }
 }
 
-/** Has anything changed after record `since` that the caller may see? */
+/**
+ * Has anything changed after record `since` that the caller may see? `hidden` is what was hidden
+ * from it then; without it, what may have come or gone counts as changed.
+ */
 export function hasChangedSince(
   { hot, room, now }: Moment,
   acting: Acting,
   since: number,
+  hidden?: Set<string>,
 ): boolean {
   if (room.head <= since) return false;
+  const { agent, seesAll } = acting;
+  let made: Sight | undefined;
+  const sight = (): Sight => made ??= new Sight(hot, callerEyes(room, agent, seesAll), now);
+  const isPlain = room.gated.size === 0 && room.timers.pending === 0;
   for (const [scope, holder] of room.scopes) {
-    if (holder.touched <= since) continue;
-    if (canReadScope(room, acting.agent, acting.seesAll, scope)) return true;
+    if (holder.touched <= since || !canReadScope(room, agent, seesAll, scope)) continue;
+    if (isPlain || showsChange(sight(), scope, holder, since)) return true;
   }
   if (since < room.removalsFrom) return true;
   for (let i = room.removals.length - 1; i >= 0 && room.removals[i]!.seq > since; i--) {
-    if (canReadScope(room, acting.agent, acting.seesAll, room.removals[i]!.scope)) return true;
+    const { scope, key } = room.removals[i]!;
+    if (hidden?.has(cellOf(scope, key))) continue;
+    if (canReadScope(room, agent, seesAll, scope)) return true;
   }
+  for (const cell of room.gated) if (hasComeOrGone(sight(), cell, since, hidden)) return true;
   // What the caller may not read may show in views.
-  const sight = new Sight(hot, callerEyes(room, acting.agent, acting.seesAll), now);
-  return sight.viewIds().some((id) => {
-    const isKept = id !== "_contested" && sight.view(id)?.isVolatile === false;
+  return sight().viewIds().some((id) => {
+    const isKept = id !== "_contested" && sight().view(id)?.isVolatile === false;
     return isKept && !hot.memos.isUnchanged(`view:${id}`, since);
   });
+}
+
+/** Has something in a scope changed that is there for the reader? */
+function showsChange(sight: Sight, scope: string, holder: Scope, since: number): boolean {
+  return (holder.changedAfter(since) ?? holder.keys()).some((key) => {
+    const entry = holder.entries.get(key)!;
+    return entry.touched > since && sight.isThere(scope, key, entry);
+  });
+}
+
+/** Has a thing with `enabled` come or gone for the reader, though nobody need have written it? */
+function hasComeOrGone(
+  sight: Sight,
+  cell: string,
+  since: number,
+  hidden: Set<string> | undefined,
+): boolean {
+  const [scope, key] = splitCell(cell);
+  if (!sight.eyes.canRead(scope)) return false;
+  const entry = sight.room.get(scope, key)!;
+  const isThere = sight.isThere(scope, key, entry);
+  const isNew = scope === "_messages"
+    ? Number(key) > since
+    : entry.revision === 1 && entry.seq > since;
+  if (isNew && !isThere) {
+    // What is written to it later is hidden, too.
+    hidden?.add(cell);
+    return false;
+  }
+  if (hidden) return isThere === hidden.has(cell);
+  return entry.touched > since || !sight.live.memos.isGateUnchanged(cell, sight.viewer, since);
 }
 
 /** Is this a moment that answers the wait, whoever looks? */
@@ -71,18 +113,28 @@ export function isAnswer(
   acting: Acting,
   query: WaitQuery,
   judgement: Judgement,
+  hidden?: Set<string>,
 ): boolean {
   if (!judgement.holds) return false;
   if (query.since === undefined) return query.program !== undefined;
   // A seq from elsewhere: whatever there is may be new, and the context begins anew (`reset`).
   if (query.since > moment.room.head) return true;
-  return hasChangedSince(moment, acting, query.since);
+  return hasChangedSince(moment, acting, query.since, hidden);
 }
 
-/** Has every view a value as of now, so that it can be told when one changes. */
-export function noteViews({ hot, room, now }: Moment, acting: Acting): void {
+/**
+ * Has every view a value as of now, so that it can be told when one changes; the answer is what
+ * `enabled` hides from the caller, so that it can be told when that comes.
+ */
+export function noteShown({ hot, room, now }: Moment, acting: Acting): Set<string> {
   const sight = new Sight(hot, callerEyes(room, acting.agent, acting.seesAll), now);
   for (const id of sight.viewIds()) sight.view(id);
+  const hidden = new Set<string>();
+  for (const cell of room.gated) {
+    const [scope, key] = splitCell(cell);
+    if (!sight.isThere(scope, key, room.get(scope, key)!)) hidden.add(cell);
+  }
+  return hidden;
 }
 
 /**

@@ -23,10 +23,17 @@ export interface Woken {
   readonly seq: number;
 }
 
+/** The end of a sleep that nothing woke. */
+export interface NotWoken {
+  readonly kind: "timeout" | "closing" | "gone";
+  /** What was hidden from the sleeper when it fell asleep. */
+  readonly hidden?: Set<string> | undefined;
+}
+
 /** How a sleep ends. */
 export type Wakeup =
   | Woken
-  | { readonly kind: "timeout" | "closing" | "gone" }
+  | NotWoken
   | { readonly kind: "failed"; readonly error: unknown };
 
 /** A wake-up at a moment, with the context that its reply will carry. */
