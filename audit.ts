@@ -248,6 +248,11 @@ function sortedMeta(text: string): string {
   return JSON.stringify(sort(JSON.parse(text) as Json));
 }
 
+/** Does a context take something from the log? */
+export function takesLog({ include, messages }: ContextQuery): boolean {
+  return include.has("_audit") || messages.kinds?.has(INVOCATIONS) === true;
+}
+
 /** Adds to a context what takes the log: the audit scope, and invocations asked for as messages. */
 export async function addFromLog(
   store: Store,

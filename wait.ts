@@ -4,7 +4,7 @@
  */
 import { heartbeat } from "./agents/presence.ts";
 import { act, type Acting, type Auth, isExpired, passOver, type Touched } from "./auth.ts";
-import { buildContext, moveCursors } from "./context.ts";
+import { buildContext, type Context, moveCursors } from "./context.ts";
 import type { Parameters } from "./context/query.ts";
 import type { Change, Moment } from "./engine/types.ts";
 import type { Engine } from "./engine.ts";
@@ -331,17 +331,27 @@ export class Waits {
       !isExpired(request.principal, this.engine.clock.now());
     const current = isFresh ? request : await this.mayStill(request);
     if (wakeup.kind !== "woken") return await this.timeOut(wakeup, current, query, startedAt);
-    return this.tell(wakeup, query, startedAt);
+    return await this.tell(wakeup, current, query, startedAt);
   }
 
-  private tell(woken: Woken, query: WaitQuery, startedAt: Millis) {
+  private async tell(woken: Woken, request: Waiting, query: WaitQuery, startedAt: Millis) {
     const now = this.engine.clock.now();
     moveCursors(this.engine, woken.hot, woken.context.cursors, now);
     const body = {
       ...wokenReply(woken, query, now - startedAt),
-      ...contextMembers(woken.context, query),
+      ...await this.contextOf(woken.context, request, woken, query),
     };
     return { body, seq: woken.seq };
+  }
+
+  private contextOf(
+    context: Context,
+    { principal, agent, elevate }: Waiting,
+    { hot, seq }: Pick<Woken, "hot" | "seq">,
+    query: WaitQuery,
+  ): Promise<JsonObject> {
+    const acting = (): Acting => act(principal, hot, "wait", agent, elevate);
+    return contextMembers(context, query, this.engine.store, { hot, seq, acting });
   }
 
   private async timeOut(
@@ -361,7 +371,7 @@ export class Waits {
       const context = buildContext(moment, acting, query.context);
       return { kind, error, context, stalled: stalledAgents(moment, acting, query, isVolatile) };
     });
-    if (value.kind === "woken") return this.tell(value, query, startedAt);
+    if (value.kind === "woken") return await this.tell(value, request, query, startedAt);
     const now = this.engine.clock.now();
     if (kind !== "gone") moveCursors(this.engine, hot, value.context.cursors, now);
     const body: JsonObject = {
@@ -373,7 +383,7 @@ export class Waits {
       seq,
       ...(value.error === undefined ? {} : { last_error: value.error }),
       ...(kind === "timeout" && value.stalled !== null ? { stalled: value.stalled } : {}),
-      ...contextMembers(value.context, query),
+      ...await this.contextOf(value.context, request, { hot, seq }, query),
     };
     return { body, seq };
   }

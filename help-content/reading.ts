@@ -153,7 +153,8 @@ Just call it again. It costs nothing while it sleeps; it wakes exactly when what
 
 - since=<seq>: the first change after that record that you may see (and where the condition holds).
   Pass the seq of your last reply and nothing is ever missed between two calls.
-- Neither condition nor since: any change from now on.
+- Neither condition nor since: any change from now on. A change is a record; presence (status, waiting_on)
+  wakes only conditions that read it.
 - include=state,messages puts these sections at the top level instead of a whole context; so does
   include=state.self for one scope.
 - All parameters of context work: since= also makes the context a delta, budget= keeps it small.

@@ -95,6 +95,20 @@ Deno.test("include: the context, sections at the top level, scopes besides", asy
       assert.deepEqual([context, messages], [undefined, undefined]);
       assert.equal(agents !== undefined, String(include).includes("agents"));
     }
+    assert.equal((await ask("_audit")).context.state._audit["1"].kind, "create");
+    assert.deepEqual(Object.keys((await ask("state._shared,_audit")).state), ["_shared", "_audit"]);
+    const slept = [];
+    for (const include of ["context", "_audit"]) {
+      for (const who of ["bob", "bob", "alice"]) {
+        slept.push(await world.wait(who, { include, messages_kind: "action_invocation" }));
+      }
+    }
+    const woke = await set("x", 2);
+    for (const [i, { reply }] of slept.entries()) {
+      const { state, messages } = reply()!.body.context;
+      assert.deepEqual(Object.keys(state._audit ?? {}).at(-1), i < 3 ? undefined : String(woke));
+      assert.equal(messages.recent.at(-1).seq, woke);
+    }
     const bare = await world.call("POST", "/wait", "bob", { include: "state." });
     assert.deepEqual([bare.status, bare.body.field], [400, "include"]);
     const { status, body } = await world.call("POST", "/wait", "bob", { include: "rooms" });
@@ -138,6 +152,12 @@ Deno.test("Without a condition any change wakes", async () => {
     const set = await withSet(world);
     const wait = await world.wait("bob", {});
     assert.equal((await world.context("admin")).agents.bob.value.waiting_on, "any change");
+    // Presence is no record: two that wait for anything do not wake each other.
+    const other = await world.wait("alice", {});
+    other.abort();
+    await world.must("alice", "_set_status", { status: "busy" });
+    await turns(16);
+    assert.equal(wait.reply(), undefined);
     const seq = await set("x", 1);
     assert.equal(wait.reply()?.body.woken_by.seq, seq);
   });

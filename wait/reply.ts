@@ -1,4 +1,5 @@
 /** How a sleep ends, and what its reply says. */
+import { addFromLog, takesLog } from "../audit.ts";
 import type { Acting } from "../auth.ts";
 import { buildContext, type Context } from "../context.ts";
 import type { ContextQuery } from "../context/query.ts";
@@ -9,6 +10,7 @@ import { ROOM_WAITERS_MAX } from "../limits.ts";
 import { cellOf } from "../room/changes.ts";
 import { share } from "../context/text.ts";
 import { scopeCell } from "../sight/memos.ts";
+import type { Store } from "../store.ts";
 import type { Json, JsonObject, LogRecord, Millis } from "../types.ts";
 import type { Judgement } from "./index.ts";
 import type { WaitQuery } from "./query.ts";
@@ -125,10 +127,21 @@ export function wokenReply(
   };
 }
 
-/** The context under `context`, or the sections that were asked for. */
-export function contextMembers({ body }: Context, query: WaitQuery): JsonObject {
-  if (!query.isInSections) return { context: body };
-  const { seq: _seq, ...sections } = body;
+/** The context under `context`, or the sections that were asked for, with what takes the log. */
+export async function contextMembers(
+  { body }: Context,
+  query: WaitQuery,
+  store: Store,
+  { hot, seq, acting }: Pick<Woken, "hot" | "seq"> & { acting(): Acting },
+): Promise<JsonObject> {
+  let shown = body;
+  if (takesLog(query.context)) {
+    // Others that slept on the same may have it, too.
+    shown = structuredClone(body);
+    await addFromLog(store, { hot, seq, acting: acting() }, query.context, shown);
+  }
+  if (!query.isInSections) return { context: shown };
+  const { seq: _seq, ...sections } = shown;
   return sections;
 }
 
