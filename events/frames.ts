@@ -1,9 +1,11 @@
 /** Server-sent events as bytes: what stands beside the records, for one kind of sight. */
 import type { Acting } from "../auth.ts";
+import { CelError } from "../cel.ts";
 import type { Moment } from "../engine/types.ts";
 import type { Room } from "../room.ts";
 import { splitCell } from "../room/changes.ts";
 import { callerEyes, Sight } from "../sight.ts";
+import { programOf } from "../sight/programs.ts";
 import { iso } from "../timers.ts";
 import type { Json, JsonObject } from "../types.ts";
 
@@ -25,7 +27,7 @@ export interface Besides {
   readonly views: Set<string>;
   readonly agents: Set<string>;
   readonly actions: Set<string>;
-  /** Something was written: any gate may have opened or shut. */
+  /** Something was written, or a view changed by itself: any gate may have opened or shut. */
   mayOpenGates: boolean;
 }
 
@@ -40,8 +42,8 @@ export function besidesOf(cells: Iterable<string>): Besides {
   for (const cell of cells) {
     if (cell.startsWith("presence:")) besides.agents.add(cell.slice("presence:".length));
     else if (cell.startsWith("view:")) besides.views.add(cell.slice("view:".length));
+    besides.mayOpenGates ||= cell.includes("\u0000") || cell.startsWith("view:");
     if (!cell.includes("\u0000")) continue;
-    besides.mayOpenGates = true;
     const [scope, key] = splitCell(cell);
     if (key === "") continue;
     if (scope === "_agents") besides.agents.add(key);
@@ -111,12 +113,24 @@ function presenceFor(sight: Sight, hot: Moment["hot"], ids: ReadonlySet<string>)
   return agents;
 }
 
-/** Ids of what was written itself, and of all that a gate stands before. */
-function actionsFor({ room }: Sight, { actions, mayOpenGates }: Besides): string[] {
+/** Ids of what was written itself, and of all that a gate stands before which may have turned. */
+function actionsFor({ room }: Sight, { actions, agents, mayOpenGates }: Besides): string[] {
   const ids = new Set(actions);
-  for (const id of mayOpenGates ? room.scopes.get("_actions")?.keys() ?? [] : []) {
+  const mayTurn = mayOpenGates || agents.size > 0;
+  for (const id of mayTurn ? room.scopes.get("_actions")?.keys() ?? [] : []) {
     const { if: gate, enabled } = room.action(id)!;
-    if (gate !== undefined || enabled !== undefined) ids.add(id);
+    const isGated = gate !== undefined || enabled !== undefined;
+    if (isGated && (mayOpenGates || readsPresence(gate))) ids.add(id);
   }
   return [...ids].sort();
+}
+
+function readsPresence(gate: string | undefined): boolean {
+  if (gate === undefined) return false;
+  try {
+    return programOf(gate, "action").passing.includes("presence");
+  } catch (error) {
+    if (error instanceof CelError) return false;
+    throw error;
+  }
 }

@@ -187,6 +187,32 @@ Deno.test("Views, presence and actions are gathered for fifty milliseconds", asy
   });
 });
 
+Deno.test("Gates that hang on presence or on the time are told when they may have turned", async () => {
+  await World.run(async (world) => {
+    const soon = new Date(world.clock.now() + 5_000).toISOString();
+    const late = { id: "late", scope: "_shared", expr: `now >= timestamp("${soon}")` };
+    await world.must("admin", "_register_view", late);
+    const gates = {
+      idle: 'agents.bob.value.status == "idle"',
+      late: "views.late.value",
+      other: "has(state._shared.x)",
+    };
+    for (const [id, gate] of Object.entries(gates)) await world.register("admin", id, { if: gate });
+    const stream = await Stream.open(world, "alice");
+    await world.pass(100);
+    const told = (): string[][] => stream.of("actions").map(({ data }) => data.ids);
+    stream.takeAll();
+    await world.must("bob", "_set_status", { status: "idle" });
+    await world.pass(50);
+    assert.deepEqual(told(), [["idle"]]);
+    stream.takeAll();
+    await world.pass(6_000);
+    assert.ok(told().some((ids) => ids.includes("late")));
+    assert.deepEqual(stream.of("record"), []);
+    await stream.close();
+  });
+});
+
 Deno.test("A view is told when it changes, comes, goes and fails, also one nobody has read", async () => {
   await World.run(async (world) => {
     const set = await withSet(world);
