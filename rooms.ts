@@ -79,8 +79,8 @@ export async function createRoom(
   raw: Json,
   forget: (touched: Touched) => void,
 ): Promise<CreatedRoom> {
-  const body = parseBody(createBody, raw, { example: { id: "my-room" } });
   mustMayCreate(principal);
+  const body = parseBody(createBody, raw, { example: { id: "my-room" } });
   const id = body.id ?? `room-${engine.clock.nonce().slice(0, 12)}`;
   const { user } = principal;
   const join = body.join ?? (user === undefined || principal.isOpen ? "open" : "token");

@@ -27,6 +27,7 @@ import {
   type Elevate,
   mustReach,
   type Principal,
+  roomNotFound,
 } from "../policy.ts";
 import { actorProof, type Prove } from "../registry/proof.ts";
 import type { Room } from "../room.ts";
@@ -223,6 +224,17 @@ function decideJoin(
       };
     },
   };
+}
+
+/** Refuses a caller that may not join a room of this name, whatever as. Throws what joining would. */
+export function mustMayJoin(
+  principal: Principal,
+  room: Room | undefined,
+  id: string,
+  elevate: Elevate | undefined,
+): void {
+  if (room) return void joinAccess(principal, room, elevate);
+  throw principal.lineage.length === 0 ? tokenWanted() : roomNotFound(id);
 }
 
 /** `401 authentication_required` of a room that does not take just anybody. */

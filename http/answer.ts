@@ -4,7 +4,7 @@ import type { Hono } from "hono";
 import { routePath } from "hono/route";
 import { SyncError } from "../errors.ts";
 import { isTracing, tracedRequest } from "../tracing.ts";
-import { Call, type Deps } from "./call.ts";
+import { Call, type Deps, refusalOf } from "./call.ts";
 import type { Handle } from "./dispatch.ts";
 import type { Limits } from "./limits.ts";
 import type { LogLine } from "./log-lines.ts";
@@ -52,7 +52,8 @@ export function handlerOf(
       const reply = await route.handle(call);
       if (!call.isAlive) await call.noteLife(isFiltered);
       response = renderReply(reply, requestId, isCompact);
-    } catch (error) {
+    } catch (thrown) {
+      const error = call ? await refusalOf(call, route.verb, thrown) : thrown;
       await call?.noteLife(isFiltered, error);
       response = renderError(error, requestId);
       if (error instanceof SyncError) metrics.refused(error.code);

@@ -1,5 +1,6 @@
 /** One HTTP request as the routes see it: parsed, authenticated, nothing of the framework. */
-import { act, type Acting, type Auth } from "../auth.ts";
+import { mustMayJoin } from "../agents/join.ts";
+import { act, type Acting, type Auth, authenticated } from "../auth.ts";
 import { isForwarded, type RequestFacts } from "../auth/origins.ts";
 import { heartbeat, noteLife } from "../agents/presence.ts";
 import { parseJson } from "../canonical.ts";
@@ -12,7 +13,14 @@ import { SyncError } from "../errors.ts";
 import { type Arrivals, notWhole } from "../input/arrivals.ts";
 import { BODY_BYTES_MAX } from "../limits.ts";
 import type { Memory } from "../memory.ts";
-import { authenticationRequired, type Elevate, type Principal, type Verb } from "../policy.ts";
+import {
+  accessTo,
+  authenticationRequired,
+  type Elevate,
+  mustReach,
+  type Principal,
+  type Verb,
+} from "../policy.ts";
 import type { KeyRing } from "../registry/proof.ts";
 import type { Standing } from "../standing.ts";
 import type { Marks, Store } from "../store.ts";
@@ -149,6 +157,34 @@ export class Call {
       if (!(error instanceof SyncError)) throw error;
     }
   }
+}
+
+/**
+ * What a refused request is told. Whoever may not make the call at all hears that, and nothing of
+ * what else is wrong with the request: judged only once something is, so that it costs no other.
+ */
+export async function refusalOf(
+  call: Call,
+  verb: Verb | "open" | "token",
+  error: unknown,
+): Promise<unknown> {
+  if (!(error instanceof SyncError) || error.status !== 400 || verb === "open") return error;
+  try {
+    await mustMayCall(call, verb);
+    return error;
+  } catch (first) {
+    return first;
+  }
+}
+
+async function mustMayCall(call: Call, verb: Verb | "token"): Promise<void> {
+  const principal = await call.principal();
+  if (verb === "token" || verb === "room.claim") return authenticated(principal);
+  const { engine, elevate } = call.deps;
+  const id = call.param("id");
+  const hot = await engine.peek(id);
+  if (verb === "agent.join") return mustMayJoin(principal, hot?.room, id, elevate);
+  mustReach(accessTo(principal, hot?.room, id), verb, hot!.room, elevate);
 }
 
 /** What of a request says who calls and from where, read when it is asked for. */

@@ -12,7 +12,7 @@ import {
   patchMember,
   rotateViewToken,
 } from "../members.ts";
-import { createRoom, decidePatchRoom, describeRoom, listRooms } from "../rooms.ts";
+import { createRoom, decidePatchRoom, describeRoom, listRooms, mustMayCreate } from "../rooms.ts";
 import { type Call, hideExistence, type Reply } from "./call.ts";
 import type { Route } from "./routes.ts";
 
@@ -66,9 +66,11 @@ export const ROOM_ROUTES: readonly Route[] = [
     summary: "Create a room; answers its room_ (admin) and view_ (read-only) tokens once.",
     handle: async (call) => {
       const { engine, auth } = call.deps;
+      const principal = await call.principal();
+      mustMayCreate(principal);
       const body = await createRoom(
         engine,
-        await call.principal(),
+        principal,
         await call.json(),
         (touched) => auth.forget(touched),
       );

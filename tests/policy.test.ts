@@ -312,6 +312,40 @@ Deno.test("A room one may not see is a room that does not exist, to the letter",
   await world.close();
 });
 
+/** A path whose every part is nonsense, and parameters that no route takes so. */
+function nonsense(path: string): string {
+  const made = path.replace(/:([a-z]+)/g, (_, name) => name === "id" ? "R" : "bad%20name");
+  return `${made}?limit=x&after=x&depth=x&timeout=x&from=x&proof=x&format=x&since=x`;
+}
+
+Deno.test("Nonsense without a credential is 401 at every route, whether the room exists or not", async () => {
+  const { on, tokens, close } = await makeWorld();
+  const asked = async (method: string, path: string, body: unknown, token?: string) =>
+    await on.call(method, path, {
+      headers: { Host: "sync.example.org" },
+      ...(method === "GET" ? {} : { body }),
+      ...(token === undefined ? {} : { token }),
+    });
+  for (const { method, path, verb } of ROUTES) {
+    const isForAll = path === "/.well-known/did.json" || path.endsWith("/did.json") ||
+      path === "/actors/challenge";
+    if (isForAll) continue;
+    for (const body of [{}, { nonsense: 1 }, [], "{", { username: 5, role: 5, id: 5 }]) {
+      const there = await asked(method, nonsense(path), body);
+      const what = `${method} ${path} with ${JSON.stringify(body)}: ${there.text}`;
+      assert.equal(there.status, 401, what);
+      assert.equal(there.body.error, "authentication_required", what);
+      const gone = await asked(method, nonsense(path).replace("/R", "/Q"), body);
+      assert.equal(gone.text, there.text.replaceAll("/R", "/Q"), what);
+      const isOfRoom = verb !== "open" && verb !== "token" && verb !== "room.claim";
+      if (!isOfRoom) continue;
+      const strange = await asked(method, nonsense(path), body, tokens["tok_ of a stranger"]);
+      assert.equal(strange.status, 404, `${what}\n${strange.text}`);
+    }
+  }
+  await close();
+});
+
 Deno.test("A room that is public to read is read by anybody, and written by nobody more", async () => {
   const world = await makeWorld({ join: "token", public: "read" });
   for (const credential of ["none", "tok_ of a stranger", "room_ of another room"]) {
