@@ -5,7 +5,9 @@
 import type { Json, Millis } from "./types.ts";
 
 /** What a DID is of. It groups lists for people; no rule branches on it. */
-export type ActorKind = "user" | "agent" | "service" | "system" | "key" | "web";
+export const ACTOR_KINDS = ["user", "agent", "service", "system", "key", "web"] as const;
+/** One of these kinds. */
+export type ActorKind = typeof ACTOR_KINDS[number];
 
 /** A DID that actors may have. */
 export interface Did {
@@ -68,6 +70,11 @@ export function userActor(username: string): string {
   return `did:sync:user:${username}`;
 }
 
+/** The name of the user of this server whose actor it is; undefined for any other actor. */
+export function userOfActor(did: string): string | undefined {
+  return /^did:sync:user:([^@]+)$/.exec(did)?.[1];
+}
+
 /** The actor of a service account. */
 export function serviceActor(id: string): string {
   return `did:sync:service:${id}`;
@@ -110,6 +117,8 @@ export interface Observation {
   readonly subject: string;
   /** The judge's root user, or the judge itself where it has none. */
   readonly judge: string;
+  /** The actor that gave it. */
+  readonly judgeActor?: string;
   readonly isAccept: boolean;
   readonly at: Millis;
 }
@@ -168,6 +177,11 @@ class Fold {
 /** Of two verdicts the one that holds: the later instant, then the later record. */
 function isLater(a: Observation, b: Observation): boolean {
   return a.at !== b.at ? a.at > b.at : a.id > b.id;
+}
+
+/** Is it a verdict of this judge, or given by this actor? */
+function isBy({ judge, judgeActor }: Observation, whose: string): boolean {
+  return judge === whose || judgeActor === whose;
 }
 
 /** All evidence about one actor. A judge's later verdict on a record replaces the earlier one. */
@@ -246,7 +260,10 @@ export class Evidence {
     return [...standing.values()].filter((observation) => !this.isReset(observation, at));
   }
 
-  /** What is known in a domain at an instant; the present costs the same however much there is. */
+  /**
+   * What is known in a domain at an instant, or of that what one judge or actor said; the present
+   * costs the same however much there is.
+   */
   figures(domain: string, at: Millis, judge?: string): Figures {
     if (at < this.#newest || judge !== undefined) return this.figuresThen(domain, at, judge);
     if (this.#isStale) this.refold();
@@ -258,7 +275,7 @@ export class Evidence {
     const fold = new Fold(at);
     for (const observation of this.standing(at)) {
       if (observation.domain !== domain) continue;
-      if (judge === undefined || observation.judge === judge) fold.add(observation, 1);
+      if (judge === undefined || isBy(observation, judge)) fold.add(observation, 1);
     }
     return fold.figures(domain, at);
   }

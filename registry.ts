@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { type Did, parseDid, serviceActor, userActor } from "./actors.ts";
 import { authenticated } from "./auth.ts";
+import { visibleRooms } from "./auth/visible.ts";
 import { invalid, SyncError } from "./errors.ts";
 import { jsonObject, parseBody } from "./input.ts";
 import { domainWord } from "./judge.ts";
@@ -24,7 +25,11 @@ import {
   isOwnedBy,
   mayRemember,
   mustBeUser,
+  mustSeeActor,
+  Readers,
 } from "./registry/rights.ts";
+import { ENGINE, newRow, unregistered } from "./registry/unregistered.ts";
+import { SYSTEM_ACTOR } from "./room.ts";
 import { keyFromMultibase, keyOfDid } from "./signatures.ts";
 import { multibaseOf } from "./signing.ts";
 import {
@@ -37,9 +42,9 @@ import {
   updateActor,
 } from "./store/actors.ts";
 import { insertReset } from "./store/evidence.ts";
-import { findUsername } from "./store/members.ts";
+import { findUsername, findUsersOf } from "./store/members.ts";
 import { iso } from "./timers.ts";
-import type { Json, JsonObject } from "./types.ts";
+import type { Json, JsonObject, Millis } from "./types.ts";
 
 const publicKey = z.string().refine((text) => keyFromMultibase(text) !== undefined, {
   error: "an Ed25519 public key in multibase is wanted: z6Mk…",
@@ -127,22 +132,6 @@ function actorExists(did: string): SyncError {
     actor: did,
     hint: "Choose another name; an actor that was ended stays taken.",
   });
-}
-
-function newRow(did: string, kind: string, owner: string, createdAt: number): ActorRow {
-  return {
-    did,
-    kind,
-    displayName: null,
-    owner,
-    substrate: null,
-    publicKey: null,
-    manual: null,
-    createdAt,
-    endedAt: null,
-    head: 0,
-    hash: "",
-  };
 }
 
 function changesOf(body: z.output<typeof patchActorBody>): Partial<ActorRow> {
@@ -243,6 +232,7 @@ export async function showActors(
   const { actors, total } = await listActors(call.engine.store, {
     kind: query.kind ?? null,
     q: query.q ?? null,
+    users: await usersKnownTo(call),
     after: query.cursor ?? "",
     limit: limit + 1,
   });
@@ -255,12 +245,22 @@ export async function showActors(
   };
 }
 
-async function describe(call: ActorCall, row: ActorRow): Promise<JsonObject> {
+/** The users that a caller may know of: itself, and those with a role in a room that it may see. */
+async function usersKnownTo({ engine, principal }: ActorCall): Promise<string[]> {
+  const users = await findUsersOf(engine.store, await visibleRooms(engine.store, principal));
+  return principal.user ? [...users, principal.user.id] : users;
+}
+
+async function describe(
+  call: ActorCall,
+  row: ActorRow,
+  seenAt?: Millis | null,
+): Promise<JsonObject> {
   const { store, clock } = call.engine;
   const owner = row.owner === null ? undefined : await findUsername(store, row.owner);
   const evidence = await call.standing.evidenceOf(row.did);
   const now = clock.now();
-  const seen = await lastSeen(store, row.did);
+  const seen = seenAt === undefined ? await lastSeen(store, row.did) : seenAt;
   return {
     did: row.did,
     kind: row.kind,
@@ -270,22 +270,18 @@ async function describe(call: ActorCall, row: ActorRow): Promise<JsonObject> {
     ...(row.publicKey === null ? {} : { public_key: row.publicKey }),
     created_at: iso(row.createdAt),
     ...(row.endedAt === null ? {} : { ended_at: iso(row.endedAt) }),
-    last_seen_at: seen === undefined ? null : iso(seen),
+    last_seen_at: seen == null ? null : iso(seen),
     trust: evidence.domains(now).map((domain) => ({ ...evidence.figures(domain, now) })),
   };
 }
 
-/** A user's own actor as it is before it is needed. Throws `actor_not_found` for any other. */
-function ownRow({ engine, principal: { user } }: ActorCall, did: string): ActorRow {
-  if (!user || did !== userActor(user.username)) throw actorNotFound(did);
-  return newRow(did, "user", user.id, engine.clock.now());
-}
-
 /** An actor, with its manual for those who may speak as it. */
 export async function showActor(call: ActorCall, did: string): Promise<JsonObject> {
-  authenticated(call.principal);
-  const row = await findActor(call.engine.store, did) ?? ownRow(call, did);
-  const shown = await describe(call, row);
+  await mustSeeActor(call, did, new Readers(call.engine, call.principal));
+  if (did === SYSTEM_ACTOR) return ENGINE;
+  const kept = await findActor(call.engine.store, did);
+  const { row, seenAt } = kept ? { row: kept } : await unregistered(call, did);
+  const shown = await describe(call, row, seenAt);
   return await mayRemember(call, did) ? { ...shown, manual: row.manual } : shown;
 }
 
@@ -313,7 +309,8 @@ export async function actorDocument(
   did: string,
 ): Promise<JsonObject> {
   const row = await findActor(call.engine.store, did);
-  if (!row) throw actorNotFound(did);
+  // Everybody may ask this: of a user it tells no more than a key to those who know the name.
+  if (!row || (row.kind === "user" && row.publicKey === null)) throw actorNotFound(did);
   const own = keyOfDid(did);
   const key = own === undefined ? row.publicKey : multibaseOf(own);
   const id = own === undefined ? `${did}#key-1` : `${did}#${key}`;

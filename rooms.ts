@@ -8,6 +8,7 @@ import {
   localActor,
   type Touched,
 } from "./auth.ts";
+import { visibleRooms } from "./auth/visible.ts";
 import { versionOf } from "./canonical.ts";
 import type { Decision, Moment } from "./engine/types.ts";
 import type { Engine } from "./engine.ts";
@@ -284,7 +285,7 @@ export async function listRooms(
   if (!Number.isInteger(limit) || limit < 1 || limit > ROOMS_LIMIT_MAX) {
     throw invalid("limit", `a whole number from 1 to ${ROOMS_LIMIT_MAX} is wanted`, 100);
   }
-  const uids = await visibleRooms(engine, principal);
+  const uids = await visibleRooms(engine.store, principal);
   const { rooms, total } = await engine.store.listRooms(uids, startOf(query.cursor), limit);
   const listed = rooms.map((row) => describeRow(row, principal));
   const last = rooms.at(-1);
@@ -306,26 +307,6 @@ function startOf(cursor: string | undefined): string {
   const id = cursor.startsWith(AFTER) ? cursor.slice(AFTER.length) : "";
   if (roomId.safeParse(id).success) return id;
   throw invalid("cursor", "the next_cursor of the page before is wanted", `${AFTER}my-room`);
-}
-
-async function visibleRooms(engine: Engine, principal: Principal): Promise<string[]> {
-  const [grant] = principal.lineage;
-  if (!principal.user) return grant?.room ? [grant.room] : [];
-  const uids = [...principal.roles.keys()];
-  if (principal.lineage.every((link) => link.words.words.some((word) => word.room === undefined))) {
-    return uids;
-  }
-  const visible: string[] = [];
-  for (const uid of uids) {
-    const row = await engine.store.findRoomByUid(uid);
-    const isNamed = row &&
-      principal.lineage.every((link) =>
-        (link.room === null || link.room === uid) &&
-        link.words.words.some((word) => word.room === undefined || word.room === row.id)
-      );
-    if (isNamed) visible.push(uid);
-  }
-  return visible;
 }
 
 function describeRow(row: RoomRow, principal: Principal): JsonObject {

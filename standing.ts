@@ -2,7 +2,14 @@
  * What is known of actors, kept in memory for looks that must answer at once: evidence folded
  * per domain, who registered whom, memories, and judged records. Loaded when first asked for.
  */
-import { Evidence, type Figures, isLocalActor, noFigures, type Remembered } from "./actors.ts";
+import {
+  Evidence,
+  type Figures,
+  isLocalActor,
+  noFigures,
+  type Remembered,
+  userOfActor,
+} from "./actors.ts";
 import type { Clock } from "./engine/types.ts";
 import type { HotRoom } from "./engine/hot.ts";
 import type { Engine } from "./engine.ts";
@@ -212,7 +219,7 @@ async function loadEvidence(
 
 async function loadOwner(store: Store, did: string): Promise<ActorOwner> {
   const row = await findActor(store, did);
-  const username = /^did:sync:user:([^@]+)$/.exec(did)?.[1];
+  const username = userOfActor(did);
   const user = username === undefined
     ? row?.owner ?? undefined
     : (await findUser(store, username))?.id;

@@ -1,5 +1,6 @@
 /** Routes about actors: the registry, trust, what they remember, and service accounts. */
-import { whole } from "../context/query.ts";
+import { ACTOR_KINDS } from "../actors.ts";
+import { oneOf, whole } from "../context/query.ts";
 import {
   ACTORS_LIMIT_DEFAULT,
   ACTORS_LIMIT_MAX,
@@ -80,7 +81,8 @@ const REGISTRY_ROUTES: readonly Route[] = [
     verb: "token",
     summary: "Registered actors by kind and by words.",
     handle: async (call) => {
-      const [kind, q, cursor] = ["kind", "q", "cursor"].map((name) => one(call, name));
+      const kind = one(call, "kind") && oneOf(call.query, "kind", ACTOR_KINDS, "agent");
+      const [q, cursor] = ["q", "cursor"].map((name) => one(call, name));
       const query = given({ kind, q, cursor, limit: limitOf(call) });
       return { body: await showActors(await serviceCall(call), query) };
     },
@@ -138,7 +140,9 @@ const REGISTRY_ROUTES: readonly Route[] = [
     verb: "token",
     summary: "Trust by domain at an instant, and the verdicts behind it that the caller may read.",
     handle: about((call, did, request) => {
-      const [domain, judge, at] = ["domain", "judge", "at"].map((name) => one(request, name));
+      const [domain, at] = ["domain", "at"].map((name) => one(request, name));
+      const whose = one(request, "judge");
+      const judge = whose === undefined ? undefined : mustBeDid(whose, "judge").did;
       const before = whole(request.query, "before", 1, Number.MAX_SAFE_INTEGER);
       return showTrust(call, did, given({ domain, judge, at, before, limit: limitOf(request) }));
     }),

@@ -1,5 +1,5 @@
 /** What is told of an actor's work: trust with the verdicts behind it, and the records themselves. */
-import { isLocalActor, roomOfLocalActor } from "../actors.ts";
+import { isLocalActor, roomOfLocalActor, userOfActor } from "../actors.ts";
 import { showRecord } from "../audit.ts";
 import { SYSTEM_ACTOR } from "../room.ts";
 import { findActor, recordsOfActor } from "../store/actors.ts";
@@ -31,7 +31,7 @@ export async function showTrust(
   const { store, clock } = call.engine;
   const at = instantOf(query.at) ?? clock.now();
   const evidence = await call.standing.evidenceOf(did);
-  if (evidence.size === 0 && !isLocalActor(did) && !await findActor(store, did)) {
+  if (evidence.size === 0 && !isUnregistered(did) && !await findActor(store, did)) {
     throw actorNotFound(did);
   }
   const judge = query.judge === undefined ? undefined : await call.standing.judgeKey(query.judge);
@@ -39,7 +39,7 @@ export async function showTrust(
   const rooms = await roomsOf(readers, did);
   const rows = await listObservations(store, did, rooms, {
     domain: query.domain ?? null,
-    judge: query.judge ?? null,
+    judge: judge ?? null,
     before: query.before ?? Number.MAX_SAFE_INTEGER,
     upTo: at,
     limit: query.limit + 1,
@@ -61,6 +61,11 @@ export async function showTrust(
     returned: page.length,
     ...(rows.length > query.limit ? { next_before: page.at(-1)!.id } : {}),
   };
+}
+
+/** Is it of those that are there without being registered? */
+function isUnregistered(did: string): boolean {
+  return isLocalActor(did) || did === SYSTEM_ACTOR || userOfActor(did) !== undefined;
 }
 
 /** The rooms that the caller may read, as far as the actor can be in them. */

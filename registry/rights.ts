@@ -1,5 +1,5 @@
 /** Who may do what with an actor: its owner, its own tokens, and readers of its rooms. */
-import { isLocalActor, roomOfLocalActor, serviceActor, userActor } from "../actors.ts";
+import { isLocalActor, roomOfLocalActor, serviceActor, userActor, userOfActor } from "../actors.ts";
 import { actAs, type Acting, authenticated } from "../auth.ts";
 import type { Engine } from "../engine.ts";
 import type { HotRoom } from "../engine/hot.ts";
@@ -8,6 +8,7 @@ import { accessTo, type Principal } from "../policy.ts";
 import type { Prove } from "./proof.ts";
 import type { Standing } from "../standing.ts";
 import { type ActorRow, findActor } from "../store/actors.ts";
+import { findRoles, findUser } from "../store/members.ts";
 import { LEVEL } from "../types.ts";
 
 /** What calls about actors need from their door. */
@@ -153,9 +154,20 @@ export class Readers {
   }
 }
 
-/** Refuses a caller that may not know of an actor of one room. Throws `actor_not_found`. */
+/**
+ * Refuses a caller that may not know of an actor: of one room to those who do not read that room,
+ * of a user to those who read no room the user has a role in. Throws `actor_not_found`.
+ */
 export async function mustSeeActor(call: ActorCall, did: string, readers: Readers): Promise<void> {
   authenticated(call.principal);
   const uid = roomOfLocalActor(did);
   if (uid !== undefined && !await readers.of(uid)) throw actorNotFound(did);
+  const username = userOfActor(did);
+  if (username === undefined || username === call.principal.user?.username) return;
+  const user = await findUser(call.engine.store, username);
+  const rooms = user ? await findRoles(call.engine.store, user.id) : new Map();
+  for (const candidate of readers.candidates()) {
+    if (rooms.has(candidate) && await readers.of(candidate)) return;
+  }
+  throw actorNotFound(did);
 }

@@ -71,12 +71,20 @@ export async function findActor(store: Store, did: string): Promise<ActorRow | u
 /** Living actors by kind and by words in their DID or name, ordered by DID. */
 export async function listActors(
   store: Store,
-  wanted: { kind: string | null; q: string | null; after: string; limit: number },
+  wanted: {
+    kind: string | null;
+    q: string | null;
+    /** Users whose own actors may be listed, by id. */
+    users: readonly string[];
+    after: string;
+    limit: number;
+  },
 ): Promise<{ actors: ActorRow[]; total: number }> {
   const where = `a.ended_at IS NULL AND (:kind IS NULL OR a.kind = :kind)
+    AND (a.kind <> 'user' OR a.owner IN (SELECT value FROM json_each(:users)))
     AND (:q IS NULL OR instr(lower(a.did), :q) > 0 OR instr(lower(coalesce(a.display_name, '')), :q) > 0)`;
-  const { kind, q, after, limit } = wanted;
-  const found = { kind, q: q?.toLowerCase() ?? null };
+  const { kind, q, users, after, limit } = wanted;
+  const found = { kind, q: q?.toLowerCase() ?? null, users: JSON.stringify(users) };
   const count = await store.db.first(`SELECT count(*) AS n FROM actor AS a WHERE ${where}`, found);
   const rows = await store.db.all(
     `SELECT ${ACTOR_COLUMNS} FROM actor AS a WHERE ${where} AND a.did > :after

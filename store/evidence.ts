@@ -44,7 +44,7 @@ export async function findObservations(
   limit: number,
 ): Promise<Observation[]> {
   const rows = await store.db.all(
-    `SELECT id, domain, room, subject, judge, accept, at FROM observation
+    `SELECT id, domain, room, subject, judge, judge_actor, accept, at FROM observation
       WHERE actor = :actor AND id > :after ORDER BY id LIMIT :limit`,
     { actor, after, limit },
   );
@@ -53,6 +53,7 @@ export async function findObservations(
     domain: String(row["domain"]),
     subject: `${String(row["room"])}:${String(row["subject"])}`,
     judge: String(row["judge"]),
+    judgeActor: String(row["judge_actor"]),
     isAccept: Number(row["accept"]) === 1,
     at: Number(row["at"]),
   }));
@@ -70,7 +71,7 @@ export interface JudgedRow {
   readonly at: Millis;
 }
 
-/** Verdicts about an actor in some rooms, newest first. */
+/** Verdicts about an actor in some rooms, newest first; `judge` is a judge's key or an actor. */
 export async function listObservations(
   store: Store,
   actor: string,
@@ -87,7 +88,8 @@ export async function listObservations(
     `SELECT id, room, seq, subject, judge_actor, domain, accept, at FROM observation
       WHERE actor = :actor AND id < :before AND at <= :upTo
         AND room IN (SELECT value FROM json_each(:rooms))
-        AND (:domain IS NULL OR domain = :domain) AND (:judge IS NULL OR judge_actor = :judge)
+        AND (:domain IS NULL OR domain = :domain)
+        AND (:judge IS NULL OR judge = :judge OR judge_actor = :judge)
       ORDER BY id DESC LIMIT :limit`,
     { actor, rooms: JSON.stringify(rooms), ...wanted },
   );

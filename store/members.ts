@@ -27,11 +27,16 @@ export async function findUsernames(
 export async function findUser(
   store: Store,
   username: string,
-): Promise<{ id: string; username: string } | undefined> {
-  const row = await store.db.first("SELECT id, username FROM user WHERE username = :username", {
-    username,
-  });
-  return row && { id: String(row["id"]), username: String(row["username"]) };
+): Promise<{ id: string; username: string; createdAt: Millis } | undefined> {
+  const row = await store.db.first(
+    "SELECT id, username, created_at FROM user WHERE username = :username",
+    { username },
+  );
+  return row && {
+    id: String(row["id"]),
+    username: String(row["username"]),
+    createdAt: Number(row["created_at"]),
+  };
 }
 
 /** Creates a user unless the name is taken. */
@@ -71,6 +76,17 @@ export async function findRoles(
     );
   const found = await (beside === undefined ? store.everywhere(find) : find(store.of(beside)));
   return new Map(found.map(([room, role]) => [room, role as Role]));
+}
+
+/** The users who have a role in any of these rooms. */
+export async function findUsersOf(store: Store, rooms: readonly string[]): Promise<string[]> {
+  const found = await store.everywhere((db) =>
+    db.all(
+      "SELECT DISTINCT user FROM role WHERE room IN (SELECT value FROM json_each(:rooms))",
+      { rooms: JSON.stringify(rooms) },
+    )
+  );
+  return [...new Set(found.map((row) => String(row["user"])))];
 }
 
 /** Pairs of texts that a read answers as the JSON in its one column, `found`. */

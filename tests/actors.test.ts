@@ -358,6 +358,79 @@ Deno.test("One person's ten agents are one judge; the last word of a judge holds
   await on.close();
 });
 
+Deno.test("Trust by one judge: the verdicts shown are those counted, whichever of the judge's actors is named", async () => {
+  const world = await makeWorld();
+  const { uma, ulf } = world;
+  await register(world, uma, DEV);
+  const dev = (await world.join(uma, { id: "dev", actor: DEV })).body.token;
+  const verdict = async (judge: string) => {
+    const { seq } = (await world.on.invoke("R", "_send_message", { body: "work" }, dev)).body;
+    const asked = { subject: seq, verdict: "accept", domain: "code" };
+    assert.equal((await world.on.invoke("R", "_judge", asked, judge)).body.counted, true);
+  };
+  const local = (await world.join(ulf, { id: "local" })).body;
+  await register(world, ulf, "did:sync:agent:critic");
+  const critic = await world.join(ulf, { id: "critic", actor: "did:sync:agent:critic" });
+  for (const token of [local.token, critic.body.token, critic.body.token]) await verdict(token);
+  const asked = async (judge: string) => {
+    const { status, body } = await world.as(ulf, "GET", at(DEV, `/trust?judge=${judge}`));
+    return status === 200 ? [body.trust[0].total, body.observations.length] : [status, body.field];
+  };
+  assert.deepEqual(await asked("did:sync:user:ulf"), [3, 3]);
+  assert.deepEqual(await asked("did:sync:agent:critic"), [3, 3]);
+  assert.deepEqual(await asked(local.actor), [1, 1]);
+  assert.deepEqual(await asked("did:sync:user:uma"), [0, 0]);
+  assert.deepEqual(await asked("ulf"), [400, "judge"]);
+  await world.close();
+});
+
+Deno.test("Actors that nobody registers are shown to those who may know of them, and to nobody else", async () => {
+  const world = await makeWorld();
+  const { on, uma, ulf, room } = world;
+  const { body: { actor: alice } } = await on.call("POST", "/rooms/R/agents", {
+    token: room.admin,
+    body: { id: "bot", name: "Bot", substrate: { model: "small" } },
+  });
+  const stranger = await userToken(on, "stranger", "rooms:* create_rooms");
+  const narrow = await userToken(on, "ulf", "rooms:elsewhere");
+  const of = (token: string, did: string) => world.as(token, "GET", at(did));
+  const seen = (await of(room.view, alice)).body;
+  assert.deepEqual(
+    [seen.kind, seen.display_name, seen.substrate, seen.trust, "owner" in seen],
+    ["agent", "Bot", { model: "small" }, [], false],
+  );
+  const engine = (await of(stranger, "did:sync:system:engine")).body;
+  assert.deepEqual([engine.kind, engine.last_seen_at, engine.trust], ["system", null, []]);
+  for (const token of [ulf, uma, room.view, room.agents["alice"]!]) {
+    const { body } = await of(token, "did:sync:user:uma");
+    assert.deepEqual([body.did, body.kind, body.owner], ["did:sync:user:uma", "user", "uma"]);
+  }
+  await world.as(uma, "PATCH", at("did:sync:user:uma"), { display_name: "Uma" });
+  const listed = async (token: string) =>
+    (await world.as(token, "GET", "/actors?kind=user")).body.actors.map((a: { did: string }) =>
+      a.did
+    );
+  assert.deepEqual(await listed(ulf), ["did:sync:user:uma"]);
+  assert.deepEqual(await listed(room.view), ["did:sync:user:uma"]);
+  for (const token of [stranger, narrow]) {
+    assert.deepEqual(await listed(token), []);
+    for (const rest of ["", "/trust"]) {
+      const there = await world.as(token, "GET", at("did:sync:user:uma", rest));
+      const gone = await world.as(token, "GET", at("did:sync:user:una", rest));
+      assert.equal(there.status, 404, there.text);
+      assert.equal(there.text.replaceAll("uma", "una"), gone.text);
+    }
+    assert.equal((await of(token, alice)).status, 404);
+  }
+  const open = await on.call("GET", at("did:sync:user:uma", "/did.json"));
+  assert.equal(open.status, 404, "without a key there is nothing to show");
+  const kind = await world.as(ulf, "GET", "/actors?kind=bogus");
+  assert.deepEqual([kind.status, kind.body.field], [400, "kind"]);
+  assert.equal((await of(room.view, alice.replace("bot", "nobody"))).status, 404);
+  assert.equal((await of(room.view, alice.replace("bot", "%E0%A4"))).status, 404);
+  await world.close();
+});
+
 Deno.test("An action's own domain is the one its records are judged in", async () => {
   const world = await makeWorld();
   const { on, room } = world;
