@@ -1,5 +1,5 @@
 /** The log: pages and history as one reader sees them. */
-import type { Acting } from "./auth.ts";
+import { type Acting, mustNameReader } from "./auth.ts";
 import { cutToBudget } from "./context/budget.ts";
 import { earlier } from "./context/messages.ts";
 import { type ContextQuery, INVOCATIONS } from "./context/query.ts";
@@ -105,6 +105,7 @@ export async function readHistory(
   upTo: number,
 ): Promise<JsonObject> {
   const { room } = hot;
+  mustNameReader(acting, wanted.scope);
   const scope = ownScope(wanted.scope, acting.agent, "scope");
   mustReadScope(room, acting, scope);
   const { key, prefix, after, before, limit } = wanted;

@@ -7,6 +7,7 @@ import { Caller } from "./auth/caller.ts";
 import { sha256 } from "./canonical.ts";
 import { Origins, type RequestFacts } from "./auth/origins.ts";
 import { Kept } from "./auth/kept.ts";
+import { agentNotFound, agentRequired, identityMismatch, severalAgents } from "./auth/refusals.ts";
 import type { Touched } from "./auth/touched.ts";
 import type { Config } from "./config.ts";
 import { SyncError } from "./errors.ts";
@@ -31,6 +32,7 @@ import { findEmbodiments, touchGrants } from "./store/tokens.ts";
 import { findLivingLineage, findToken, type Grant, hashSecret, resourceMatches } from "./tokens.ts";
 import { LEVEL, type Millis } from "./types.ts";
 
+export { agentNotFound, agentRequired } from "./auth/refusals.ts";
 export { passOver, type Touched } from "./auth/touched.ts";
 
 /** What is kept of a token that was looked up. */
@@ -241,6 +243,8 @@ export interface Acting {
   readonly isBorrowed: boolean;
   /** May this caller do what needs admin rights? Goes by the token, whoever it acts as. */
   readonly isAdmin: boolean;
+  /** The agents of a token that names none of its several, and so acts as nobody. */
+  readonly unnamed?: readonly string[];
 }
 
 /** Checks a verb and answers who acts. Throws the refusals of `policy.ts` and `identity_mismatch`. */
@@ -256,7 +260,11 @@ export function act(
   return actAs(access, moment.room, named, goesByToken(verb));
 }
 
-/** Verbs about the room or its agents as such: whichever agents the token has joined do not matter. */
+/**
+ * Verbs about the room or its agents as such, and reads that do not turn on who looks: whichever
+ * agents the token has joined do not matter. With several of them and none named such a read shows
+ * what it shows to a token that stands for no agent.
+ */
 function goesByToken(verb: Verb): boolean {
   return VERBS[verb] === "admin" || VERBS[verb] === "owner" || BY_TOKEN.has(verb);
 }
@@ -266,7 +274,13 @@ const BY_TOKEN: ReadonlySet<Verb> = new Set([
   "agent.patch",
   "agent.leave",
   "log.read",
+  "history.read",
+  "diff",
+  "samples.read",
+  "export",
   "verify",
+  "vocabulary",
+  "help",
 ]);
 
 /** The agent that acts: the one named, else bound, else joined, else `admin`, else nobody. */
@@ -289,44 +303,19 @@ export function actAs(
   }
   if (access.bound !== undefined) return { ...base, agent: access.bound };
   if (mine.length === 1) return { ...base, agent: mine[0]! };
-  if (mine.length > 1 && !isByToken) {
-    throw agentRequired(`This token has joined several agents: ${mine.join(", ")}.`, mine[0]!);
-  }
+  if (mine.length > 1 && !isByToken) throw severalAgents(mine);
   if (isAdmin) return { ...base, agent: "admin", seesAll: true };
-  return { ...base, agent: "" };
+  return { ...base, agent: "", ...(mine.length > 1 ? { unnamed: mine } : {}) };
+}
+
+/** Refuses to read the own scope of one of several agents without saying as which. Throws `agent_required`. */
+export function mustNameReader({ unnamed }: Acting, scope: string): void {
+  if (unnamed && (scope === "self" || unnamed.includes(scope))) throw severalAgents(unnamed);
 }
 
 function isPresent(room: Room, agent: string): boolean {
   const definition = room.agent(agent);
   return definition !== undefined && definition.left_at === undefined;
-}
-
-function identityMismatch(access: Access, mine: readonly string[], named: string): SyncError {
-  const as = access.bound ?? mine[0] ?? null;
-  return new SyncError("identity_mismatch", `This token is not the agent "${named}".`, {
-    claimed: named,
-    authenticated_as: as,
-    hint: as === null
-      ? `Join as "${named}" first (POST /rooms/:id/agents), or use its token.`
-      : `Leave "agent" out to act as "${as}", or use the token of "${named}".`,
-  });
-}
-
-/** `400 agent_required`. */
-export function agentRequired(why: string, example = "alice"): SyncError {
-  return new SyncError("agent_required", why, {
-    hint: 'Name the acting agent: "agent" in the body, or ?agent= in the query.',
-    example: { agent: example },
-  });
-}
-
-/** `404 agent_not_found`. */
-export function agentNotFound(room: Room, agent: string): SyncError {
-  return new SyncError("agent_not_found", `There is no agent "${agent}" in the room.`, {
-    agent,
-    room: room.id,
-    hint: "GET /rooms/:id/context?only=agents lists them; POST /rooms/:id/agents joins.",
-  });
 }
 
 /** Refuses a caller that acts as nobody. Throws `agent_required`. */

@@ -22,6 +22,7 @@ import {
   mustBeEnabled,
   mustHold,
 } from "./invoke/gates.ts";
+import { actingFor, CONFIGURE } from "./invoke/acting.ts";
 import { rehearse, shownWrites } from "./invoke/rehearse.ts";
 import {
   EXAMPLE,
@@ -100,7 +101,7 @@ async function contextNow(
   const query = contextQuery(body, request);
   if (!query) return {};
   const { value: context } = await engine.read(request.room, (moment) => {
-    const acting = act(request.principal, moment, "action.invoke", named, request.elevate);
+    const acting = actingFor(request, moment, named);
     return request.context!(moment, acting, query);
   });
   return { context };
@@ -125,7 +126,7 @@ export function commandOf(
   named: string | undefined,
 ): Command<JsonObject> {
   return (moment) => {
-    const acting = act(request.principal, moment, "action.invoke", named, request.elevate);
+    const acting = actingFor(request, moment, named);
     mustActAsSomebody(acting, moment.room);
     try {
       const decided = decide(engine, moment, acting, request, body);
@@ -190,13 +191,7 @@ async function idempotency(
     throw invalid("Idempotency-Key", `1-${IDEMPOTENCY_KEY_LENGTH_MAX} characters are wanted`);
   }
   const hot = await engine.find(request.room);
-  const acting = act(
-    request.principal,
-    { room: hot.room },
-    "action.invoke",
-    named,
-    request.elevate,
-  );
+  const acting = actingFor(request, { room: hot.room }, named);
   const [grant] = request.principal.lineage;
   const who = acting.agent === "" || acting.agent === "admin"
     ? `token:${grant?.id}`
@@ -241,7 +236,7 @@ const BUILTINS: Readonly<Record<string, Builtin>> = Object.assign(
     _release_message: (_engine, moment, acting, params) => decideRelease(moment, acting, params),
     _judge: (_engine, moment, acting, params) => decideJudge(moment, acting, params),
     _set_status: (engine, moment, acting, params) => decideStatus(engine, moment, acting, params),
-    _configure: (_engine, moment, acting, params, elevate) => {
+    [CONFIGURE]: (_engine, moment, acting, params, elevate) => {
       mustReach(acting.access, "action.configure", moment.room, elevate);
       return decideConfigure(moment, acting, params);
     },

@@ -1,5 +1,6 @@
 /** Routes about a room's past and its possible futures: replay, diff, fork, simulate, review. */
 import { addFromLog } from "../audit.ts";
+import { mustNameReader } from "../auth.ts";
 import type { Touched } from "../auth/touched.ts";
 import { parseContextQuery, whole } from "../context/query.ts";
 import { diff } from "../diff.ts";
@@ -41,6 +42,7 @@ async function diffBetween(call: Call): Promise<Reply> {
   const from = seqOf(call.query("from")[0], "from", head);
   const to = seqOf(call.query("to")[0] ?? String(head), "to", head);
   const [scope] = call.query("scope"), [after] = call.query("after");
+  if (scope !== undefined) mustNameReader(acting, scope);
   const body = await diff(call.deps.store, hot.room, acting, {
     from,
     to,

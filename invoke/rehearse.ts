@@ -1,5 +1,5 @@
 /** A dry run: everything but a change. */
-import { act, type Acting } from "../auth.ts";
+import type { Acting } from "../auth.ts";
 import type { Program } from "../cel.ts";
 import type { Command, Moment } from "../engine/types.ts";
 import type { Engine } from "../engine.ts";
@@ -8,6 +8,7 @@ import { callerEyes, Sight } from "../sight.ts";
 import { availabilityOf } from "../sight/availability.ts";
 import { metaOf } from "../sight/meta.ts";
 import type { Json, JsonObject, Write } from "../types.ts";
+import { actingFor } from "./acting.ts";
 import { mayKnowAction } from "./could.ts";
 import type { InvokeReply, InvokeRequest } from "./request.ts";
 
@@ -42,8 +43,7 @@ export async function rehearse(
   command: Command<JsonObject>,
 ): Promise<InvokeReply> {
   let before = new Map<string, boolean>();
-  const actingIn = (moment: Moment): Acting =>
-    act(request.principal, moment, "action.invoke", named, request.elevate);
+  const actingIn = (moment: Moment): Acting => actingFor(request, moment, named);
   const noting: Command<JsonObject> = (moment) => {
     before = availableNow(moment, actingIn(moment));
     return command(moment);

@@ -10,7 +10,9 @@ import {
 } from "@modelcontextprotocol/server";
 import { readLogPage } from "../audit.ts";
 import { SyncError } from "../errors.ts";
+import { isPresent } from "../embody/roles.ts";
 import { LOG_LIMIT_DEFAULT } from "../limits.ts";
+import { accessTo } from "../policy.ts";
 import { listRooms } from "../rooms.ts";
 import type { JsonObject } from "../types.ts";
 import type { McpDeps, ToolCall } from "./call.ts";
@@ -79,7 +81,18 @@ async function shown(uri: string, read: () => Promise<JsonObject>): Promise<Read
 
 /** The context; reading a resource marks nothing as read. */
 async function readNow(call: ToolCall, room: string): Promise<JsonObject> {
-  return (await readContext(call, room, undefined, { peek: true })).body;
+  return (await readContext(call, room, await newestOf(call, room), { peek: true })).body;
+}
+
+/** Of several agents that the token drives, the one it took last: an address names none. */
+async function newestOf(
+  { deps, principal }: ToolCall,
+  room: string,
+): Promise<string | undefined> {
+  const hot = await deps.engine.peek(room);
+  if (!hot || (principal.embodied.get(hot.room.uid)?.length ?? 0) < 2) return undefined;
+  const { bound, embodied } = accessTo(principal, hot.room, room);
+  return bound ?? embodied.filter((agent) => isPresent(hot.room, agent)).at(-1);
 }
 
 async function newestRecords(call: ToolCall, room: string): Promise<JsonObject> {

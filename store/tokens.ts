@@ -251,7 +251,7 @@ export async function findEmbodiments(
     pairs(
       db,
       `SELECT json_group_array(json_array(room, agent)) AS found
-        FROM embodiment WHERE grant_id = :grant`,
+        FROM (SELECT room, agent FROM embodiment WHERE grant_id = :grant ORDER BY since, rowid)`,
       { grant },
     );
   const place = kind === "tok" ? beside : grant;

@@ -82,6 +82,35 @@ for (const era of ERAS) {
     await on.close();
   });
 
+  Deno.test(`${era}: a token with several agents reads by every tool, and a resource as the one it took last`, async () => {
+    const on = await startService();
+    const room = await makeRoom(on);
+    await makeUser(on, "uma", { [room.id]: "participant" });
+    const token = await userToken(on, "uma", "rooms:*:write");
+    const uma = await Agent.connect(on, token, era);
+    for (const agent of ["two", "one"]) {
+      await uma.do("sync_embody", { room: room.id, agent, state: { mine: agent } });
+    }
+    const context = await read(uma, `sync://rooms/${room.id}/context`);
+    assert.deepEqual([context.self, context.state.self.mine.value], ["one", "one"]);
+    assert.ok((await read(uma, `sync://rooms/${room.id}/log`)).records.length > 0);
+    const here = { room: room.id };
+    assert.ok((await uma.do("sync_help", here)).keys.length > 0);
+    assert.ok((await uma.do("sync_help", { ...here, key: "guide", agent: "two" })).content);
+    assert.deepEqual(
+      (await uma.do("sync_review_vocabulary", { ...here, agent: "two" })).findings,
+      [],
+    );
+    const then = await uma.do("sync_replay", { ...here, seq: 3, agent: "two" });
+    assert.equal(then.state.self.mine.value, "two");
+    const written = await uma.do("sync_history", { ...here, scope: "two", agent: "two" });
+    assert.equal(written.entries[0].value, "two");
+    const others = await uma.tell("sync_help", { ...here, agent: "alice" });
+    assert.equal(others.body.error, "identity_mismatch");
+    await uma.close();
+    await on.close();
+  });
+
   Deno.test(`${era}: those who follow a room hear of its changes, only while they may read it`, async () => {
     const on = await startService({ clock: SYSTEM_CLOCK });
     const room = await makeRoom(on), other = await makeRoom(on);

@@ -526,9 +526,21 @@ Deno.test("Admin verbs and the log go by the token, however many agents it has j
     ["POST", "/invite", { username: "paul", role: "observer" }],
     ["PATCH", "/agents/one", { name: "One" }],
     ["PATCH", "/agents/alice", { grants: ["bob"] }],
+    ["GET", "/help"],
+    ["GET", "/help/guide"],
+    ["POST", "/actions/help/invoke", { params: { key: "guide" } }],
+    ["GET", "/vocabulary"],
+    ["GET", "/samples/shown"],
+    ["GET", "/history/_shared"],
+    ["GET", "/diff?from=1&to=2"],
+    ["GET", "/log?format=jsonl"],
+    ["POST", "/actions/_configure/invoke", { params: { key: "label", value: "y" } }],
+    ["POST", "/actions/_configure/invoke", { params: { key: "label", value: "y" }, dry_run: true }],
     ["DELETE", "/agents/two"],
     ["POST", "/rotate-view-token"],
   ];
+  const shown = { id: "shown", expr: "1", scope: "_shared", render: { type: "metric" } };
+  await on.invoke("R", "_register_view", shown, tokens["room_"]);
   for (const [method, path, body] of calls) {
     const reply = await on.call(method, `/rooms/R${path}`, {
       token,
@@ -536,6 +548,44 @@ Deno.test("Admin verbs and the log go by the token, however many agents it has j
     });
     assert.equal(reply.status, 200, `${method} ${path}: ${reply.text}`);
   }
+  const { records } = (await on.call("GET", "/rooms/R/log?kind=configure", { token })).body;
+  const { agent, actor } = records.at(-1);
+  assert.deepEqual([agent, actor], ["admin", "did:sync:user:olga"]);
+  await close();
+});
+
+Deno.test("With several agents and none named, a token reads what stands for no agent, and no more", async () => {
+  const { on, tokens, close } = await makeWorld();
+  const token = tokens["tok_ of a participant"];
+  const nobody = tokens["tok_ of a collaborator"];
+  for (const id of ["one", "two"]) {
+    const state = { mine: `private of ${id}` };
+    await on.call("POST", "/rooms/R/agents", { token, body: { id, state } });
+  }
+  const read = (as: string | undefined, path: string) =>
+    on.call("GET", `/rooms/R${path}`, { token: as });
+  for (const path of ["/history/_agents", "/diff?from=0", "/vocabulary", "/help", "/log"]) {
+    const reply = await read(token, path);
+    assert.equal(reply.status, 200, reply.text);
+    assert.equal(reply.text.includes("private of"), false, reply.text);
+    assert.deepEqual(reply.body, (await read(nobody, path)).body, path);
+  }
+  const named = await read(token, "/history/one?agent=one");
+  assert.equal(named.body.entries[0].value, "private of one");
+  const ofOne = ["/history/one", "/history/self", "/diff?from=0&scope=self"];
+  const asOne = ["/context", "/wait?condition=true", "/poll", "/salience", "/replay/1"];
+  for (const path of [...ofOne, ...asOne]) {
+    const reply = await read(token, path);
+    assert.deepEqual([reply.status, reply.body.error], [400, "agent_required"], path);
+    assert.equal(
+      (await read(token, `${path}${path.includes("?") ? "&" : "?"}agent=one`)).status,
+      200,
+    );
+  }
+  const configured = await on.invoke("R", "_configure", { key: "label", value: "x" }, token, {
+    agent: "one",
+  });
+  assert.deepEqual([configured.status, configured.body.error], [403, "scope_denied"]);
   await close();
 });
 

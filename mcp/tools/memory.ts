@@ -6,7 +6,7 @@ import { jsonObject } from "../../input.ts";
 import { replay } from "../../replay.ts";
 import { review } from "../../review.ts";
 import { READS, type Tool } from "../call.ts";
-import { contextShape, count, room, WORDS, words } from "../shapes.ts";
+import { contextShape, count, inRoom, WORDS, words } from "../shapes.ts";
 import { CONTEXT_TOKENS_DEFAULT } from "./reading.ts";
 
 /** The tools. */
@@ -18,7 +18,7 @@ export const MEMORY_TOOLS: readonly Tool[] = [
     verb: "replay",
     annotations: READS,
     input: z.strictObject({
-      room,
+      ...inRoom,
       seq: count.min(0),
       depth: z.enum(["lean", "full", "usage"]).optional(),
       only: words,
@@ -26,11 +26,11 @@ export const MEMORY_TOOLS: readonly Tool[] = [
     }),
     told: { only: WORDS },
     output: z.looseObject(contextShape),
-    run: async (call, { room, seq, ...parameters }) => {
+    run: async (call, { room, agent, seq, ...parameters }) => {
       const asked = { budget: CONTEXT_TOKENS_DEFAULT, ...parameters };
       const query = parseContextQuery(fromJson(asked));
-      const id = room as string;
-      const { hot, acting, seq: head } = await call.look(id, "replay", undefined, () => undefined);
+      const [id, reader] = [room, agent] as [string, string | undefined];
+      const { hot, acting, seq: head } = await call.look(id, "replay", reader, () => undefined);
       if ((seq as number) > head) {
         throw invalid("seq", `a record's seq from 0 to ${head} is wanted`, head, { head });
       }
@@ -52,9 +52,9 @@ export const MEMORY_TOOLS: readonly Tool[] = [
       "contested targets, what is unused; each with what to do about it.",
     verb: "vocabulary",
     annotations: READS,
-    input: z.strictObject({ room }),
+    input: z.strictObject(inRoom),
     output: z.looseObject({ findings: z.array(jsonObject) }),
-    run: async (call, { room }) =>
-      (await call.look(room as string, "vocabulary", undefined, review)).value,
+    run: async (call, { room, agent }) =>
+      (await call.look(room as string, "vocabulary", agent as string | undefined, review)).value,
   },
 ];

@@ -101,10 +101,11 @@ function reportWaiting(
 }
 
 async function help(call: ToolCall, args: JsonObject): Promise<JsonObject> {
-  const { value } = await call.look(args["room"] as string, "help", undefined, (moment, acting) => {
+  const { room, agent, key } = args as Record<string, string | undefined>;
+  const { value } = await call.look(room!, "help", agent, (moment, acting) => {
     const { hot, room, now } = moment;
     const sight = new Sight(hot, callerEyes(room, acting.agent, acting.seesAll), now);
-    return readHelp(moment, sight, args["key"] as string | undefined);
+    return readHelp(moment, sight, key);
   });
   return value;
 }
@@ -120,21 +121,27 @@ async function evaluate(call: ToolCall, args: JsonObject): Promise<JsonObject> {
   return value;
 }
 
+const look = (): undefined => undefined;
+
 /** The writes to a key, a prefix or a scope; without a scope the log itself. */
 async function history(call: ToolCall, args: JsonObject): Promise<JsonObject> {
-  const { room, scope, key, prefix, after, kind, limit = HISTORY_LIMIT_DEFAULT, ...filter } = args;
+  const { room, agent, scope, key, prefix, after, kind, limit = HISTORY_LIMIT_DEFAULT, ...rest } =
+    args;
   const page = {
     limit: limit as number,
     ...(after === undefined ? {} : { after: after as number }),
   };
   const { store } = call.deps;
-  const verb = scope === undefined ? "log.read" : "history.read";
-  const { hot, acting, seq } = await call.look(room as string, verb, undefined, () => undefined);
   if (scope === undefined) {
+    // Of the log `agent` is a filter; the reader is whoever the token stands for.
     const kinds = recordKinds(wordsOf(fromJson({ kind: kind ?? null }), "kind"));
-    const wanted = { ...filter, ...page, ...(kinds.length === 0 ? {} : { kinds }) } as LogFilter;
+    const filter = { ...rest, ...(agent === undefined ? {} : { agent }), ...page };
+    const wanted = { ...filter, ...(kinds.length === 0 ? {} : { kinds }) } as LogFilter;
+    const { hot, acting, seq } = await call.look(room as string, "log.read", undefined, look);
     return await readLogPage(store, hot, acting, wanted, seq, false);
   }
+  const reader = agent as string | undefined;
+  const { hot, acting, seq } = await call.look(room as string, "history.read", reader, look);
   const which = key === undefined ? { prefix: (prefix ?? "") as string } : { key: key as string };
   return await readHistory(store, hot, acting, { scope: scope as string, ...which, ...page }, seq);
 }
@@ -211,7 +218,7 @@ export const READING_TOOLS: readonly Tool[] = [
       "Guidance by key; without one, the keys. Start with guide, or vocabulary_bootstrap in an empty room.",
     verb: "help",
     annotations: READS,
-    input: z.strictObject({ room, key: text }),
+    input: z.strictObject({ ...inRoom, key: text }),
     output: z.looseObject({ keys: z.array(z.string()).optional(), content: anything.optional() }),
     run: help,
   },
@@ -246,7 +253,10 @@ export const READING_TOOLS: readonly Tool[] = [
       agent: text,
       action: text,
     }),
-    told: { kind: "log: invoke, message, claim, join, …", agent: "log: whose records" },
+    told: {
+      kind: "log: invoke, message, claim, join, …",
+      agent: "log: whose records; else who reads",
+    },
     output: z.looseObject({
       entries: z.array(jsonObject).optional(),
       records: z.array(jsonObject).optional(),
