@@ -5,7 +5,7 @@
 import type { Client } from "@libsql/client";
 import { type Config, readConfig } from "./config.ts";
 import { SyncError } from "./errors.ts";
-import { clientAddress } from "./http/address.ts";
+import { clientAddress, isLoopbackAddress } from "./http/address.ts";
 import { logger, type LogLine } from "./http/log-lines.ts";
 import { renderError } from "./http/render.ts";
 import { takeLock } from "./store/lock.ts";
@@ -51,6 +51,7 @@ class Host {
   readonly #addresses = new WeakMap<Request, string>();
   #service: Promise<HostedService> | undefined;
   #trustedProxies: readonly string[] = [];
+  #isPlaceTold = false;
   #isStopping = false;
   #closed: Promise<void> | undefined;
   #active = 0;
@@ -69,7 +70,7 @@ class Host {
       this.#service = undefined;
       return renderError(asUnavailable(error), `req_${crypto.randomUUID()}`);
     }
-    this.#addresses.set(request, clientAddress(request, peerOf(info), this.#trustedProxies));
+    this.#addresses.set(request, this.addressOf(request, info));
     this.#active++;
     try {
       return await service.fetch(request);
@@ -77,6 +78,12 @@ class Host {
       this.#active--;
       if (this.#isStopping && this.#active === 0) await this.close(service);
     }
+  }
+
+  /** A host that does not say where it listens may hand on the world's requests from loopback. */
+  private addressOf(request: Request, info: unknown): string {
+    const address = clientAddress(request, peerOf(info), this.#trustedProxies);
+    return this.#isPlaceTold || !isLoopbackAddress(address) ? address : UNKNOWN_PEER.hostname;
   }
 
   /** Closes once. A server that does not end by itself is ended: its signals are taken here. */
@@ -92,6 +99,7 @@ class Host {
       const config = readConfig((name) => environment(name) ?? HOSTED[name]);
       this.#log = logger(config.log, Date.now);
       this.#trustedProxies = config.trustedProxies;
+      this.#isPlaceTold = environment("HOST") !== undefined;
       for (const url of this.ownsFiles ? [config.db, ...config.shards] : []) {
         if (url.startsWith("file:")) locks.push(await lockFile(url));
       }

@@ -4,9 +4,6 @@
  */
 import { Hono } from "hono";
 import { Auth } from "./auth.ts";
-import { isForwarded } from "./auth/origins.ts";
-import { sha256 } from "./canonical.ts";
-import { isLoopbackName } from "./config.ts";
 import type { Config } from "./config.ts";
 import { type Clock, SYSTEM_CLOCK } from "./engine/types.ts";
 import { Engine } from "./engine.ts";
@@ -19,7 +16,9 @@ import { Dispatch } from "./http/dispatch.ts";
 import { type Documents, loadDocuments, showDocument } from "./http/documents.ts";
 import { notFound } from "./http/former.ts";
 import { logger, type LogLine } from "./http/log-lines.ts";
+import { UNTOLD_ADDRESS } from "./http/address.ts";
 import { Metrics } from "./http/metrics.ts";
+import { refusedMetrics } from "./http/metrics/rights.ts";
 import { openApi } from "./http/openapi.ts";
 import { type ErrorPages, mountPages } from "./http/pages.ts";
 import { compressed } from "./http/pages/files.ts";
@@ -89,7 +88,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   const streams = new Streams(engine, auth);
   const memory = new Memory(engine);
   await memory.start();
-  const address = options.address ?? (() => "local");
+  const address = options.address ?? (() => UNTOLD_ADDRESS);
   const app = new Hono();
   const metrics = new Metrics({ config, engine, auth, waits, streams, quotas });
   const { rateLimited, tools } = metrics;
@@ -103,7 +102,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   const documents = loadDocuments(config.origin);
   const limits = new Limits(config, clock, address, rateLimited);
   const dispatch = mountRoutes(app, deps, limits, watch);
-  mountOperations(app, deps, metrics);
+  mountOperations(app, deps, metrics, address);
   mountPeers(app, peers);
   const mcp = mountMcp(app, {
     deps: { ...deps, clock, documents },
@@ -206,7 +205,7 @@ function noteMcpBug(error: unknown, route: string, log: LogLine): string {
   return requestId;
 }
 
-function mountOperations(app: Hono, deps: Deps, metrics: Metrics): void {
+function mountOperations(app: Hono, deps: Deps, metrics: Metrics, address: AddressOf): void {
   app.get("/healthz", () => renderReply({ body: { ok: true } }, newRequestId(), false));
   app.get("/readyz", async () => {
     try {
@@ -217,16 +216,10 @@ function mountOperations(app: Hono, deps: Deps, metrics: Metrics): void {
       return renderError(error, newRequestId());
     }
   });
-  const { metricsToken, isLoopback } = deps.config;
-  const wanted = metricsToken === undefined ? undefined : sha256(`Bearer ${metricsToken}`);
   app.get("/metrics", (c) => {
-    const isLocal = isLoopback && isLoopbackName(c.req.header("host") ?? "") &&
-      !isForwarded(c.req.raw.headers);
-    // Digests are compared: how long that takes tells nothing of the token.
-    const isAllowed = wanted === undefined
-      ? isLocal
-      : sha256(c.req.header("authorization") ?? "") === wanted;
-    return isAllowed ? metrics.render() : respondMissing(c.req.raw);
+    const refused = refusedMetrics(c.req.raw, deps.config, address(c.req.raw));
+    if (!refused) return metrics.render();
+    return refused === "unknown" ? respondMissing(c.req.raw) : renderError(refused, newRequestId());
   });
 }
 

@@ -258,7 +258,8 @@ Deno.test("Pages, documents, unknown paths and methods are counted without namin
 
 Deno.test("No label carries a room, an agent, an action, a key, a token or an address", async () => {
   const clock = new ManualClock();
-  const on = await startService({ clock, address: () => "203.0.113.77" });
+  const address = ({ url }: Request) => url.endsWith("/metrics") ? "127.0.0.1" : "203.0.113.77";
+  const on = await startService({ clock, address });
   const room = await makeRoom(on, ["agent-zq1"], { id: "room-zq2", label: "label-zq3" });
   const token = room.agents["agent-zq1"]!;
   const action = { id: "action-zq4", writes: [{ key: "key-zq5", value: "value-zq6" }] };
@@ -277,12 +278,14 @@ Deno.test("No label carries a room, an agent, an action, a key, a token or an ad
 });
 
 Deno.test("Metrics open to the machine itself, and elsewhere to whoever has the token", async (t) => {
-  const rows: [
+  type Row = [
     name: string,
     env: Record<string, string>,
     ask: Record<string, string>,
     status: number,
-  ][] = [
+    peer?: string,
+  ];
+  const rows: Row[] = [
     ["loopback", {}, { Host: "localhost:8787" }, 200],
     ["through a proxy", {}, { Host: "localhost:8787", "X-Forwarded-For": "203.0.113.7" }, 404],
     ["through another kind of proxy", {}, { Host: "localhost:8787", Forwarded: "for=_x" }, 404],
@@ -293,15 +296,43 @@ Deno.test("Metrics open to the machine itself, and elsewhere to whoever has the 
     }, 200],
     ["another token", { HOST: "0.0.0.0", SYNC_METRICS_TOKEN: "hush-hush" }, {
       Authorization: "Bearer hush",
-    }, 404],
-    ["a token wanted on loopback, too", { SYNC_METRICS_TOKEN: "hush" }, { Host: "localhost" }, 404],
+    }, 401],
+    ["no token where one is wanted", { HOST: "0.0.0.0", SYNC_METRICS_TOKEN: "hush" }, {}, 401],
+    ["a token for others", { SYNC_METRICS_TOKEN: "hush" }, { Host: "localhost" }, 200],
+    [
+      "a token for the world",
+      {
+        SYNC_METRICS_TOKEN: "hush",
+        SYNC_ORIGIN: "https://sync.example.org",
+      },
+      { Host: "localhost" },
+      401,
+    ],
+    ["public, without a token", { SYNC_ORIGIN: "https://sync.example.org" }, {
+      Host: "localhost",
+    }, 200],
+    ...["127.0.0.1", "::1", "::ffff:127.0.0.1"].map((peer): Row => [
+      `listening everywhere, asked from ${peer}`,
+      { HOST: "0.0.0.0", SYNC_METRICS_TOKEN: "hush" },
+      { Host: "localhost:8787" },
+      200,
+      peer,
+    ]),
+    ...["203.0.113.7", "::ffff:203.0.113.7", "2001:db8::1", "unknown", "host"].map((peer): Row => [
+      `another's address under the machine's own name: ${peer}`,
+      { HOST: "0.0.0.0" },
+      { Host: "localhost:8787" },
+      404,
+      peer,
+    ]),
   ];
-  for (const [name, env, headers, status] of rows) {
+  for (const [name, env, headers, status, peer] of rows) {
     await t.step(name, async () => {
-      const on = await startService({ env });
+      const on = await startService({ env, ...(peer ? { address: () => peer } : {}) });
       const reply = await on.call("GET", "/metrics", { headers });
       assert.equal(reply.status, status, reply.text.slice(0, 200));
       if (status === 200) assert.ok(readExposition(reply.text).size > 30);
+      assert.equal(reply.headers.has("WWW-Authenticate"), status === 401);
       await on.close();
     });
   }

@@ -216,6 +216,7 @@ async function metrics(patient: Patient): Promise<void> {
         "Run the doctor with the server's own environment.",
       );
     } else if (bare.status !== 200) notes.ok("metrics", "by token alone");
+    else if (!isPublic) notes.ok("metrics", "by token, and open to this machine");
   } else if (bare.status === 200 && !isPublic) notes.ok("metrics", "open to this machine");
   else if (bare.status !== 200) notes.ok("metrics", "closed");
   if (shown.status === 200) glance(patient, shown.text);
