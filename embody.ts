@@ -4,7 +4,14 @@
  * release is a record that rewrites the agent, so that of two at once one decides anew.
  */
 import { z } from "zod";
-import { definitionOf, idFromName, joinWrites, mustOwnAgent, text } from "./agents/join.ts";
+import {
+  definitionOf,
+  idFromName,
+  joinWrites,
+  mustOwnAgent,
+  ownsAgent,
+  text,
+} from "./agents/join.ts";
 import { actorFor } from "./agents/actor.ts";
 import { agentWrite } from "./agents/entry.ts";
 import { setStatus } from "./agents/presence.ts";
@@ -192,9 +199,12 @@ function decideEmbody(
   const access = writersAccess(call, room);
   if ((room.get("_agents", id)?.revision ?? 0) !== revision) throw new Outdated();
   const known = room.agent(id);
+  if (others[0] && !body.take_over) {
+    const mayTake = !known || ownsAgent(access, known, id);
+    throw agentEmbodied(id, others[0], call.principal, mayTake);
+  }
   if (known) mustOwnAgent(access, known, id);
   else mustStayWithinLimits(room, "agents", 1);
-  if (others[0] && !body.take_over) throw agentEmbodied(id, others[0]);
   const [me] = call.principal.lineage;
   const isOwn = !known || (access.bound === id && !isBoundToAnothers(access, room)) ||
     (call.principal.user !== undefined && known.owner === call.principal.user.id);
@@ -245,17 +255,35 @@ function decideEmbody(
   };
 }
 
-function agentEmbodied(id: string, driver: DriverRow): SyncError {
-  const by = driver.kind === "token"
-    ? "a holder of its own as_ token"
-    : driver.label ?? driver.client ?? driver.username ?? "another token";
+/** How a driver is named: a token by its label to its own user, to others by the user behind it. */
+function driverName(driver: DriverRow, { user }: Principal): string {
+  if (driver.kind === "token") return "a holder of its own as_ token";
+  const { label, client, username } = driver;
+  const isOwn = user !== undefined && user.username === username;
+  return (isOwn ? label ?? client : null) ?? username ?? "another token";
+}
+
+function agentEmbodied(
+  id: string,
+  driver: DriverRow,
+  caller: Principal,
+  mayTake: boolean,
+): SyncError {
+  const by = driverName(driver, caller);
   return new SyncError("agent_embodied", `The agent "${id}" is driven by ${by}.`, {
     agent: id,
     by,
     since: iso(driver.since),
-    hint: "Embody another agent, or take this one over knowingly with take_over:true; " +
-      "its former driver then acts for it no more.",
-    example: { agent: id, take_over: true },
+    ...(mayTake
+      ? {
+        hint: "Embody another agent, or take this one over knowingly with take_over:true; " +
+          "its former driver then acts for it no more.",
+        example: { agent: id, take_over: true },
+      }
+      : {
+        hint: "Embody another agent: this one is somebody else's.",
+        example: { agent: `${id}-2` },
+      }),
   });
 }
 

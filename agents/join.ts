@@ -293,11 +293,16 @@ function accessForJoin(
   return access;
 }
 
+/** Is this the agent's own token, its user's, or an admin's? */
+export function ownsAgent(access: Access, known: AgentDefinition, id: string): boolean {
+  const user = access.principal.user?.id;
+  return access.bound === id || access.level === LEVEL.admin ||
+    (user !== undefined && known.owner === user);
+}
+
 /** Re-joining takes the agent's own token, its user's, or an admin's. Throws `agent_exists`. */
 export function mustOwnAgent(access: Access, known: AgentDefinition, id: string): void {
-  const user = access.principal.user?.id;
-  const isAdmin = access.level === LEVEL.admin;
-  if (access.bound === id || isAdmin || (user !== undefined && known.owner === user)) return;
+  if (ownsAgent(access, known, id)) return;
   throw new SyncError("agent_exists", `The agent "${id}" exists already.`, {
     agent: id,
     hint: "Join again with its own token, its user's or an admin's; or choose another id.",

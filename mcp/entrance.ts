@@ -17,10 +17,13 @@ export function mountMcp(app: Hono, parts: McpParts): Pick<McpDoor, "open" | "cl
       throw error;
     }
   };
-  app.all("/mcp", async (c, next) => {
-    if (c.req.method === "OPTIONS") return await next();
-    return await (await (opening ??= open())).answer(c.req.raw);
-  });
+  // Some clients add a slash, and follow no redirect of a POST.
+  for (const path of ["/mcp", "/mcp/"]) {
+    app.all(path, async (c, next) => {
+      if (c.req.method === "OPTIONS") return await next();
+      return await (await (opening ??= open())).answer(c.req.raw);
+    });
+  }
   return {
     open: () => parts.meters.open(),
     close: async () => await (await opening)?.close(),

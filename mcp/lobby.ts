@@ -31,7 +31,7 @@ export async function lobby(
     if (shown) rooms.push(shown);
   }
   return {
-    ...(principal.user ? { user: principal.user.username } : {}),
+    user: principal.user?.username ?? null,
     rooms,
     total: page["total"]!,
     ...(page["next_cursor"] === undefined ? {} : { next_cursor: page["next_cursor"] }),
@@ -54,8 +54,8 @@ function describe(call: ToolCall, hot: HotRoom, row: JsonObject): JsonObject {
   });
   return {
     id: room.id,
-    ...(row["label"] === null ? {} : { label: row["label"]! }),
-    ...(row["role"] === null ? {} : { role: row["role"]! }),
+    label: row["label"]!,
+    role: row["role"]!,
     level: LEVELS[access.level],
     agents: shown as Json[],
     agents_total: agents.length,

@@ -24,9 +24,16 @@ export async function readMessage(request: Request): Promise<Json> {
   return parseJson(body.text);
 }
 
-/** Why a body is no JSON-RPC message; undefined when it is one, or a batch of some. */
-export function faultOf(body: Json): string | undefined {
+/** The first revision without batches. Their names are dates. */
+const WITHOUT_BATCHES = "2025-06-18";
+
+/** Why a body is no JSON-RPC message of a revision; undefined when it is one, or a batch of some. */
+export function faultOf(body: Json, revision: string | null): string | undefined {
   if (!Array.isArray(body)) return faultOfOne(body);
+  // A request that names no revision is of one that still has them.
+  if (revision !== null && revision >= WITHOUT_BATCHES) {
+    return `The revision ${revision.slice(0, 40)} has no batches: send one message.`;
+  }
   if (body.length === 0) return "An empty batch is no request.";
   if (body.length > BATCH_MAX) return `A batch takes at most ${BATCH_MAX} messages.`;
   return body.map(faultOfOne).find((fault) => fault !== undefined);

@@ -153,7 +153,7 @@ class Door {
       return rpcError(415, RPC.refused, "The Content-Type must be application/json.");
     }
     const body = await this.parts.deps.arrivals.take(readMessage(request));
-    const fault = faultOf(body);
+    const fault = faultOf(body, request.headers.get("mcp-protocol-version"));
     if (fault !== undefined) {
       return rpcError(400, RPC.invalidRequest, `Invalid request: ${fault}`, { id: idOf(body) });
     }

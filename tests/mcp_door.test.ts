@@ -167,6 +167,20 @@ Deno.test("what is no JSON-RPC message gets the protocol's own error", async () 
     "sync://rooms/none/context",
   );
   assert.equal(noResource.body.error.code, -32602);
+  const pings = [1, 2].map((id) => ({ jsonrpc: "2.0", id, method: "ping" }));
+  for (const revision of ["2025-06-18", "2025-11-25", "2026-07-28"]) {
+    const batch = await post(on, pings, token, { "MCP-Protocol-Version": revision });
+    assert.deepEqual([batch.status, batch.body.error.code], [400, -32600], revision);
+  }
+  for (const headers of [{ "MCP-Protocol-Version": "2025-03-26" }, undefined]) {
+    assert.equal((await post(on, pings, token, headers)).status, 200);
+  }
+  const slashed = await send(on.service.fetch, "POST", "/mcp/", {
+    token,
+    body: pings[0],
+    headers: { Accept: "application/json, text/event-stream" },
+  });
+  assert.equal(slashed.status, 200, slashed.text);
   const big = await post(on, `{"pad":"${"x".repeat(BODY_BYTES_MAX)}"}`, token);
   assert.equal(big.status, 413);
   const form = await post(on, "a=b", token, {

@@ -73,12 +73,12 @@ Deno.test("nobody embodies an agent of another user, whatever they name", async 
   const { agent: alice } = await member(on, room, "alice");
   const { agent: eve } = await member(on, room, "eve");
   await alice.do("sync_embody", { room: room.id, agent: "worker", role: "builder", name: "W" });
-  for (const args of [{ agent: "worker" }, { agent: "worker", take_over: true }]) {
-    assert.equal(
-      (await eve.tell("sync_embody", { room: room.id, ...args })).body.error,
-      "agent_exists",
-    );
-  }
+  const asked = await eve.tell("sync_embody", { room: room.id, agent: "worker" });
+  const { error, by, since } = asked.body;
+  assert.deepEqual([error, by, since], ["agent_embodied", "alice", "2026-11-20T08:00:00.000Z"]);
+  assert.doesNotMatch(asked.text, /take_over/, "it is not eve's to take");
+  const taking = { room: room.id, agent: "worker", take_over: true };
+  assert.equal((await eve.tell("sync_embody", taking)).body.error, "agent_exists");
   for (const args of [{ role: "builder" }, { name: "W" }, {}]) {
     const mine = await eve.do("sync_embody", { room: room.id, ...args });
     assert.notEqual(mine._session.agent, "worker");

@@ -93,7 +93,9 @@ for (const era of ERAS) {
     const on = await startService();
     const room = await makeRoom(on, ["alice"]);
     const viewer = await Agent.connect(on, room.view, era);
-    assert.equal((await viewer.do("sync_lobby")).rooms[0].level, "read");
+    const seen = await viewer.do("sync_lobby");
+    const { level, label, role } = seen.rooms[0];
+    assert.deepEqual([seen.user, level, label, role], [null, "read", null, null]);
     await viewer.do("sync_read_context", { room: room.id });
     const refused = await viewer.tell("sync_send_message", { room: room.id, body: "hi" });
     assert.equal(refused.body.error, "read_only_token");

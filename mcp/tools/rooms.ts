@@ -8,7 +8,7 @@ import { createBody, createRoom, listRooms } from "../../rooms.ts";
 import type { Json, JsonObject } from "../../types.ts";
 import { ADDS, READS, REMOVES, SETS, type Tool, ToolCall } from "../call.ts";
 import { lobby } from "../lobby.ts";
-import { contextShape, count, inRoom, room, roomsShape } from "../shapes.ts";
+import { anything, contextShape, count, inRoom, room, roomsShape } from "../shapes.ts";
 import { briefingFor } from "./actors.ts";
 import { readContext } from "./reading.ts";
 
@@ -66,7 +66,7 @@ export const ROOM_TOOLS: readonly Tool[] = [
     annotations: READS,
     input: z.strictObject(page),
     output: z.looseObject({
-      user: z.string().optional(),
+      user: anything,
       ...roomsShape,
       can_create_rooms: z.boolean(),
     }),
