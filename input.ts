@@ -49,6 +49,11 @@ export const vocabularyId = id(
 const CUSTOM_SCOPE = /^_[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
 const PRINTABLE = /^[^\p{Cc}\p{Cs}\u2028\u2029]+$/u;
 
+/** Has a name the form of a custom scope's? Those of the service have it, too. */
+export function isCustomScopeName(name: string): boolean {
+  return CUSTOM_SCOPE.test(name);
+}
+
 /** Is this a scope's name: `_shared`, a custom one, or an agent's? */
 export function isScopeName(name: string): boolean {
   return CUSTOM_SCOPE.test(name) || agentId.safeParse(name).success;

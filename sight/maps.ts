@@ -3,6 +3,7 @@
  * expression costs what it reads; each look-up is noted for memos and waits.
  */
 import { CelMap, type Value } from "../cel.ts";
+import { isCustomScopeName } from "../input.ts";
 import { grantsOf, isPrivateScope } from "../policy.ts";
 import { cellOf } from "../room/changes.ts";
 import { velocityAt } from "../salience.ts";
@@ -131,7 +132,7 @@ export class StateMap extends CelMap {
     if (isPrivateScope(name)) {
       this.sight.read(cellOf("_agents", name));
       if (!room.get("_agents", name)) return undefined;
-    }
+    } else if (!room.scopes.has(name) && !isCustomScopeName(name)) return undefined;
     return new ScopeMap(this.sight, name, `state.${name}`);
   }
   keys(): Iterable<string> {

@@ -469,6 +469,19 @@ const READING: readonly Row[] = [
     has: has ?? { value },
   })),
   {
+    does: "a custom scope is there before anything is in it; what can be no scope is missing",
+    ask: "POST /rooms/:id/eval",
+    body: {
+      expr: "[has(state._board), has(state.__proto__), has(state._), has(state.constructor), " +
+        "'__proto__' in state, state[?'__proto__'].hasValue(), state[?'_a.b'].hasValue()]",
+    },
+    status: 200,
+    has: {
+      value: (found: boolean[]) =>
+        JSON.stringify(found) === JSON.stringify([true, ...Array(6).fill(false)]),
+    },
+  },
+  {
     does: "what is silently wrong is refused with a correction",
     ask: "POST /rooms/:id/eval",
     body: { expr: 'state._shared.a == "a"' },
