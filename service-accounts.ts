@@ -19,18 +19,12 @@ import {
   listServices,
   type ServiceRow,
 } from "./store/services.ts";
+import { listMemberRooms } from "./store/security.ts";
 import { updateActor } from "./store/actors.ts";
 import { insertSecret } from "./store/tokens.ts";
 import { iso } from "./timers.ts";
-import {
-  findGrant,
-  type Grant,
-  hashSecret,
-  mint,
-  mustCover,
-  newSecret,
-  revokeTree,
-} from "./tokens.ts";
+import { mustHaveAccess, mustStayWithin, namedRooms } from "./tokens/rights.ts";
+import { findGrant, hashSecret, mint, newSecret, revokeTree } from "./tokens.ts";
 import type { Json, JsonObject } from "./types.ts";
 
 /** The body of a new service account. */
@@ -54,13 +48,14 @@ export interface ServiceCall extends ActorCall {
   readonly forget: () => void;
 }
 
-/** Makes a service account; its token is shown once. Throws `scope_exceeds_token`, `actor_denied`. */
+/** Makes a service account; its token is shown once. Throws `scope_exceeds_…`, `actor_denied`. */
 export async function createService(call: ServiceCall, raw: Json): Promise<JsonObject> {
   const user = mustBeUser(call.principal);
   const body = parseBody(serviceBody, raw, { example: EXAMPLE });
   const { store, clock } = call.engine;
   const scope = parseScope(body.scope);
-  mustCover(call.principal.lineage as readonly Grant[], scope);
+  mustStayWithin(call.principal.lineage, scope);
+  mustHaveAccess(scope, user.id, await listMemberRooms(store, user.id, namedRooms(scope)));
   const actors: string[] = [];
   for (const text of body.actors ?? []) {
     const { did } = mustBeDid(text, "actors");

@@ -6,7 +6,7 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { Buffer } from "node:buffer";
 import { sha256 } from "./canonical.ts";
 import { SyncError } from "./errors.ts";
-import { covers, formatScope, parseScope, type TokenScope } from "./scopes.ts";
+import { formatScope, parseScope, type TokenScope } from "./scopes.ts";
 import type { SideStatement } from "./store/rows.ts";
 import type { Store } from "./store.ts";
 import {
@@ -226,15 +226,6 @@ export async function refresh(
 function badRefresh(): SyncError {
   return new SyncError("invalid_grant", "The refresh token is unknown, used, expired or revoked.", {
     hint: "Start again: POST /auth/device, or sign in.",
-  });
-}
-
-/** Refuses a scope that reaches further than the calling grant's whole lineage. Throws `scope_exceeds_token`. */
-export function mustCover(lineage: readonly Grant[], wanted: TokenScope): void {
-  if (lineage.every((grant) => covers(grant.words, wanted))) return;
-  throw new SyncError("scope_exceeds_token", "A token can only narrow, never widen.", {
-    hint: "Ask for no more than the calling token's own scope.",
-    scope: formatScope(wanted),
   });
 }
 

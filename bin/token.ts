@@ -13,7 +13,7 @@ import { invalid, SyncError } from "../errors.ts";
 import { EVENTS_KEPT } from "../oauth/audit.ts";
 import { parseUsername } from "../oauth/people.ts";
 import { hashCode, newRecoveryCode } from "../oauth/recovery.ts";
-import { beyondAccess, namedRooms } from "../oauth/rights.ts";
+import { beyondAccess, namedRooms } from "../tokens/rights.ts";
 import { parseScope } from "../scopes.ts";
 import { Store } from "../store.ts";
 import { addRecoveryCode } from "../store/identity.ts";

@@ -6,7 +6,7 @@ import { invalid } from "../errors.ts";
 import { formatScope, parseScope, type ScopeWord, type TokenScope } from "../scopes.ts";
 import type { MemberRoom } from "../store/security.ts";
 import { LEVEL, type Level } from "../types.ts";
-import { mustHaveAccess, ROLE_REACH } from "./rights.ts";
+import { mustHaveAccess, ROLE_REACH } from "../tokens/rights.ts";
 
 /** What a level select offers. */
 export type Choice = "" | "read" | "write" | "full" | "agent";

@@ -26,7 +26,7 @@ import { fields, readForm } from "./input.ts";
 import { notice, refusalPage, show } from "./pages.ts";
 import { redirectHost, redirectSource, redirectWith } from "./redirects.ts";
 import { OAuthError } from "./refusals.ts";
-import { ROLE_REACH } from "./rights.ts";
+import { ROLE_REACH } from "../tokens/rights.ts";
 import {
   mustBeSameOrigin,
   mustHaveSession,

@@ -10,7 +10,8 @@ import { type Choice, choiceFor, type Choices, offer, type RoomChoice } from "./
 import { type Elevation, wideningOf } from "./elevation.ts";
 import { csrfField, type Html, show } from "./pages.ts";
 import { redirectHost, redirectSource } from "./redirects.ts";
-import { LEVEL_WORDS, ROLE_REACH, scopeInWords } from "./rights.ts";
+import { ROLE_REACH } from "../tokens/rights.ts";
+import { LEVEL_WORDS, scopeInWords } from "./rights.ts";
 import type { Session } from "./session.ts";
 
 type Shown = Response | Promise<Response>;

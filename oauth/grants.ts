@@ -23,7 +23,7 @@ import type { IdentityDeps, UserRef } from "./deps.ts";
 import type { Doors } from "./doors.ts";
 import { check, fields, readEither, readJson } from "./input.ts";
 import { Label } from "./people.ts";
-import { mustHaveAccess, mustStayWithin, namedRooms } from "./rights.ts";
+import { mustHaveAccess, mustStayWithin, namedRooms } from "../tokens/rights.ts";
 import { mustHaveSession, mustMeanIt } from "./session.ts";
 
 /** The longest life a token may be given: a year, in seconds. */

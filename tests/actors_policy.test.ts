@@ -131,7 +131,16 @@ Deno.test("A service account never reaches further than its maker, its maker's t
   const narrow = await userToken(on, "uma", "rooms:R:write");
   const wide = await as(narrow, "POST", "/service-accounts", { name: "x", scope: "rooms:*" });
   assert.equal(wide.body.error, "scope_exceeds_token", wide.text);
-  const made = await as(uma, "POST", "/service-accounts", { name: "x", scope: "rooms:R" });
+  for (const scope of ["rooms:R", "rooms:elsewhere:read", "rooms:R:agent:alice"]) {
+    const beyond = await as(uma, "POST", "/service-accounts", { name: "x", scope });
+    const { error, room } = beyond.body;
+    assert.deepEqual([beyond.status, error, room], [
+      403,
+      "scope_exceeds_access",
+      scope.split(":")[1],
+    ]);
+  }
+  const made = await as(uma, "POST", "/service-accounts", { name: "x", scope: "rooms:*" });
   const patch = () => as(made.body.token, "PATCH", "/rooms/R", { label: "x" });
   assert.equal((await patch()).status, 403, "its maker is a collaborator, no admin");
   const log = await as(made.body.token, "GET", "/rooms/R/context?only=agents");

@@ -39,9 +39,9 @@ const BUGS: readonly (readonly [string, string, string, string, string])[] = [
   ["recovery leaves other sessions", "store/identity.ts", '{ sql: "DELETE FROM session WHERE user = :user", args: { user: session.user } },', "", "passkeys"],
   ["recovery codes may be guessed", "oauth/recovery.ts", 'deps.limits.guess(deps, c, "recover");', "", "passkeys"],
   // Tokens
-  ["a token mints beyond itself", "oauth/rights.ts", "if (lineage.every((link) => covers(link.words, wanted))) return;", "return;", "tokens"],
-  ["a session mints beyond its roles", "oauth/rights.ts", "const word = beyondAccess(scope, user, rooms);", "const word = undefined as ScopeWord | undefined;", "tokens"],
-  ["one may bind another's agent", "oauth/rights.ts", 'return known === undefined || known.owner === user || room.role === "owner";', "return true;", "tokens"],
+  ["a token mints beyond itself", "tokens/rights.ts", "if (lineage.every((link) => covers(link.words, wanted))) return;", "return;", "tokens"],
+  ["a session mints beyond its roles", "tokens/rights.ts", "const word = beyondAccess(scope, user, rooms);", "const word = undefined as ScopeWord | undefined;", "tokens"],
+  ["one may bind another's agent", "tokens/rights.ts", 'return known === undefined || known.owner === user || room.role === "owner";', "return true;", "tokens"],
   ["wider siblings are listed", "oauth/grants.ts", "return caller.lineage.every((link) => covers(link.words, words));", "return true;", "tokens"],
   ["a child is patched over its parent", "oauth/grants.ts", "if (parent) mustStayWithin([{ words: parseScope(parent.scope) }], scope);", "", "tokens"],
   ["revoking spares what was minted", "store/tokens.ts", "UNION SELECT t.id FROM down JOIN token_grant AS t ON t.parent = down.id", "", "tokens"],
