@@ -67,7 +67,8 @@ function parseMetadata<T extends z.ZodType>(schema: T, body: unknown): z.infer<T
   const issue = result.error.issues[0]!;
   const field = String(issue.path[0] ?? "body");
   const code = field === "redirect_uris" ? "invalid_redirect_uri" : "invalid_client_metadata";
-  throw new OAuthError(code, `${field}: ${issue.message}`);
+  const example = { redirect_uris: ["http://127.0.0.1/callback"] };
+  throw new OAuthError(code, `${field}: ${issue.message}`, 400, {}, { field, example });
 }
 
 function mustBeUsable(given: z.infer<typeof Registration>): void {
@@ -193,6 +194,32 @@ export function mustProve(
   }
 }
 
+/** Refuses a client that is not known here, and a proof that fails for the one it names. Throws `invalid_client`. */
+export async function mustBeKnown(
+  deps: Pick<IdentityDeps, "store">,
+  proof: ClientProof,
+): Promise<void> {
+  if (proof.id.startsWith("https:")) {
+    return mustProve({ authMethod: "none", secretHash: null }, proof);
+  }
+  const client = await findClient(deps.store, proof.id);
+  if (!client) throw badClient("The client is not known here.");
+  mustProve(client, proof);
+}
+
+/** Is this the id of a client, or a name that a device gives itself? */
+export function isClientId(id: string): boolean {
+  return id.startsWith("client_") || id.startsWith("https:");
+}
+
+/** Does a client prove itself by nothing but its name? */
+export async function isPublicClient(
+  deps: Pick<IdentityDeps, "store">,
+  id: string,
+): Promise<boolean> {
+  return id.startsWith("https:") || (await findClient(deps.store, id))?.authMethod === "none";
+}
+
 /**
  * Checks the client of a token request against whom the code or grant belongs to. A client named
  * by URL is a public one: its document is not fetched again. Throws `invalid_client`.
@@ -203,7 +230,10 @@ export async function mustBeClient(
   proof: ClientProof | undefined,
 ): Promise<void> {
   if (!proof) throw badClient("The client_id is missing.");
-  if (proof.id !== owner) throw new OAuthError("invalid_grant", "It was given to another client.");
+  if (proof.id !== owner) {
+    await mustBeKnown(deps, proof);
+    throw new OAuthError("invalid_grant", "It was given to another client.");
+  }
   if (owner.startsWith("https:")) {
     mustProve({ authMethod: "none", secretHash: null }, proof);
     return;

@@ -5,17 +5,17 @@
 import type { Context } from "hono";
 import { html as markup } from "hono/html";
 import { z } from "zod";
-import {
-  type DeviceRow,
-  findClient,
-  findDevice,
-  insertDevice,
-  notePoll,
-  useDevice,
-} from "../store/oauth.ts";
+import { type DeviceRow, findDevice, insertDevice, notePoll, useDevice } from "../store/oauth.ts";
 import { ACCESS_MS, hashSecret, mint, newSecret, type Refreshed } from "../tokens.ts";
 import { mustBeScope } from "./authorize.ts";
-import { clientProof, mustBeClient, mustFindClient, mustProve } from "./clients.ts";
+import {
+  clientProof,
+  isClientId,
+  isPublicClient,
+  mustBeClient,
+  mustFindClient,
+  mustProve,
+} from "./clients.ts";
 import { consentPage, toSignIn } from "./consent.ts";
 import { hashUserCode, judgePoll, newUserCode } from "./device_codes.ts";
 import type { Doors } from "./doors.ts";
@@ -39,7 +39,7 @@ const DeviceBody = z.object({
   client_id: text(2_000).nullish(),
   client_secret: text(200).nullish(),
   resource: text(2_000).nullish(),
-});
+}).meta({ examples: [{ scope: "rooms:*:write create_rooms" }] });
 
 /** `POST /auth/device`: the codes, and where the person goes. */
 export async function postDevice(c: Context, deps: Doors): Promise<Response> {
@@ -98,8 +98,7 @@ async function clientOf(
 ): Promise<{ id: string | null; name: string }> {
   const proof = clientProof(c.req.raw, formOf(body));
   if (!proof) return { id: null, name: "A command line or script" };
-  const isOurs = proof.id.startsWith("client_") || proof.id.startsWith("https:");
-  if (!isOurs) {
+  if (!isClientId(proof.id)) {
     return {
       id: null,
       name: proof.id.replace(/[\p{C}]/gu, " ").trim().slice(0, 100) || "A device",
@@ -121,7 +120,7 @@ const PollBody = z.object({
   grant_type: text(200).nullish(),
   client_id: text(2_000).nullish(),
   client_secret: text(200).nullish(),
-});
+}).meta({ examples: [{ device_code: "dev_…" }] });
 
 /** `POST /auth/device/token`: a poll. */
 export async function postDeviceToken(c: Context, deps: Doors): Promise<Response> {
@@ -171,10 +170,9 @@ async function mustBeDevicesClient(
 ): Promise<void> {
   const proof = clientProof(c.req.raw, form);
   if (row.client === null) return;
-  const isPublic = row.client.startsWith("https:") ||
-    (await findClient(deps.store, row.client))?.authMethod === "none";
   // RFC 8628 wants the client_id; a public client that leaves it out still holds the device code.
-  if (proof || !isPublic) await mustBeClient(deps, row.client, proof);
+  const mayBeUnnamed = !proof && await isPublicClient(deps, row.client);
+  if (!mayBeUnnamed) await mustBeClient(deps, row.client, proof);
 }
 
 async function grantDevice(deps: Doors, row: DeviceRow, now: number): Promise<Refreshed> {

@@ -67,7 +67,7 @@ export const MintBody = z.strictObject({
   label: Label.nullish(),
   expires_in: z.int("a whole number of seconds is wanted").min(1).max(EXPIRES_IN_MAX).nullish(),
   with_refresh: z.boolean("true or false is wanted").nullish(),
-});
+}).meta({ examples: [{ scope: "rooms:my-room:write", label: "my script" }] });
 
 /** `POST /tokens`: a token that reaches no further than its caller. */
 export async function postToken(c: Context, deps: Doors): Promise<Response> {
@@ -133,7 +133,7 @@ async function allowedScope(deps: Doors, caller: Caller, text: string): Promise<
 const ListQuery = z.object({
   limit: z.coerce.number().int().min(1).max(TOKENS_LIMIT.max).default(TOKENS_LIMIT.fallback),
   cursor: z.coerce.number().int().min(0).max(1e9).default(0),
-});
+}).meta({ examples: [{ limit: 100 }] });
 
 /** `GET /tokens`: what the caller covers, newest first, never a secret. */
 export async function getTokens(c: Context, deps: Doors): Promise<Response> {
@@ -198,7 +198,9 @@ async function mustCoverGrant(deps: Doors, caller: Caller, id: string): Promise<
   });
 }
 
-const PatchBody = z.strictObject({ scope: ScopeText.nullish(), label: Label.nullish() });
+const PatchBody = z.strictObject({ scope: ScopeText.nullish(), label: Label.nullish() }).meta({
+  examples: [{ scope: "rooms:my-room:read" }],
+});
 
 /** `PATCH /tokens/:id`: a new scope, bounded by the user's access and the calling token's lineage. */
 export async function patchToken(c: Context, deps: Doors): Promise<Response> {
@@ -256,7 +258,7 @@ export async function revokeGrant(deps: Doors, caller: Caller, id: string): Prom
 
 const RefreshBody = z.object({
   refresh_token: z.string("the ref_… token is wanted").min(1).max(200),
-});
+}).meta({ examples: [{ refresh_token: "ref_…" }] });
 
 /** `POST /tokens/refresh`: new secrets for the old; tokens of an OAuth client refresh at `/oauth/token`. */
 export async function postRefresh(c: Context, deps: Doors): Promise<Response> {

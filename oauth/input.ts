@@ -6,7 +6,9 @@ import { Buffer } from "node:buffer";
 import type { z } from "zod";
 import { parseJson } from "../canonical.ts";
 import { invalid, SyncError } from "../errors.ts";
+import { parseBody } from "../input.ts";
 import { notWhole } from "../input/arrivals.ts";
+import type { Json } from "../types.ts";
 
 /** Bytes of a request body at these doors: the largest is a passkey's attestation. */
 export const IDENTITY_BODY_BYTES_MAX = 65_536;
@@ -60,16 +62,13 @@ export function fields(params: URLSearchParams): Map<string, string> {
   return found;
 }
 
-/** The value, if it fits the schema. Throws `invalid_argument` naming the first field that does not. */
+/**
+ * The value, if it fits the schema. Throws `invalid_argument` naming the first field that does not,
+ * with the example that the schema carries.
+ */
 export function check<T extends z.ZodType>(value: unknown, schema: T): z.infer<T> {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  const field = issue && issue.path.length > 0 ? issue.path.map(String).join(".") : "body";
-  throw invalid(
-    field.slice(0, 120),
-    (issue?.message ?? "another shape is wanted").replace(/\.$/, ""),
-  );
+  const [example] = schema.meta()?.examples as unknown[] | undefined ?? [];
+  return parseBody(schema, value as Json, example === undefined ? {} : { example });
 }
 
 async function readText(request: Request): Promise<string> {

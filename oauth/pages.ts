@@ -31,7 +31,7 @@ export interface Page {
   readonly script?: boolean;
   /** Where its form may lead beside here: the redirect origin of a client. */
   readonly formTarget?: string;
-  readonly status?: 200 | 400 | 401 | 403 | 404 | 409 | 429 | 503;
+  readonly status?: 200 | 400 | 401 | 403 | 404 | 409 | 413 | 429 | 503;
 }
 
 /** The `Content-Security-Policy` of a page: nothing inline, nothing from elsewhere. */

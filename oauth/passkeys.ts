@@ -47,7 +47,7 @@ import {
 
 const ChallengeId = z.string("the challenge_id of …/options is wanted").min(1).max(100);
 
-const RegisterBody = z.object({ username: Username });
+const RegisterBody = z.object({ username: Username }).meta({ examples: [{ username: "alice" }] });
 
 /** `POST /webauthn/register/options`: the challenge of a new account. 409 `username_taken`. */
 export async function registerOptions(c: Context, deps: Doors): Promise<Response> {
@@ -62,7 +62,8 @@ export async function registerOptions(c: Context, deps: Doors): Promise<Response
   });
 }
 
-const RegisterVerifyBody = z.object({ challenge_id: ChallengeId, response: RegistrationResponse });
+const RegisterVerifyBody = z.object({ challenge_id: ChallengeId, response: RegistrationResponse })
+  .meta({ examples: [{ challenge_id: "…", response: {} }] });
 
 /** `POST /webauthn/register/verify`: creates the user, its passkey and a session, or nothing. */
 export async function registerVerify(c: Context, deps: Doors): Promise<Response> {
@@ -98,7 +99,9 @@ function passkeyOf(credential: NewCredential, user: string, name: string, now: n
   return { ...credential, user, name, createdAt: now, lastUsedAt: null };
 }
 
-const LoginBody = z.object({ username: Username.optional() });
+const LoginBody = z.object({ username: Username.optional() }).meta({
+  examples: [{ username: "alice" }],
+});
 
 /** `POST /webauthn/login/options`: a challenge; the same whether the name exists or not. */
 export async function loginOptionsDoor(c: Context, deps: Doors): Promise<Response> {
@@ -109,7 +112,9 @@ export async function loginOptionsDoor(c: Context, deps: Doors): Promise<Respons
   return c.json({ challenge_id: await remember(deps, "login", options.challenge, user), options });
 }
 
-const LoginVerifyBody = z.object({ challenge_id: ChallengeId, response: LoginResponse });
+const LoginVerifyBody = z.object({ challenge_id: ChallengeId, response: LoginResponse }).meta({
+  examples: [{ challenge_id: "…", response: {} }],
+});
 
 /** `POST /webauthn/login/verify`: a session for the passkey's user. */
 export async function loginVerify(c: Context, deps: Doors): Promise<Response> {
@@ -171,7 +176,9 @@ export async function addOptions(c: Context, deps: Doors): Promise<Response> {
   });
 }
 
-const AddVerifyBody = RegisterVerifyBody.extend({ name: Label.optional() });
+const AddVerifyBody = RegisterVerifyBody.extend({ name: Label.optional() }).meta({
+  examples: [{ challenge_id: "…", response: {}, name: "My phone" }],
+});
 
 /** `POST /webauthn/passkeys/verify`: adds it; a recovery session becomes a full one by it. */
 export async function addVerify(c: Context, deps: Doors): Promise<Response> {

@@ -4,7 +4,7 @@
  */
 import type { Context } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import { type ErrorCode, SyncError } from "../errors.ts";
+import { type ErrorCode, type ErrorFacts, SyncError } from "../errors.ts";
 
 /** Error codes of the OAuth doors. */
 export type OAuthCode =
@@ -25,6 +25,7 @@ export type OAuthCode =
   | "invalid_redirect_uri"
   | "invalid_client_metadata"
   | "rate_limited"
+  | "too_large"
   | "temporarily_unavailable";
 
 /** A refusal at an OAuth door. */
@@ -33,8 +34,10 @@ export class OAuthError extends Error {
   constructor(
     readonly code: OAuthCode,
     readonly description: string,
-    readonly status: 400 | 401 | 403 | 429 | 503 = 400,
+    readonly status: 400 | 401 | 403 | 413 | 429 | 503 = 400,
     readonly headers: Readonly<Record<string, string>> = {},
+    /** What else callers may read: the field, a hint, an example. */
+    readonly facts: ErrorFacts = {},
   ) {
     super(description);
   }
@@ -52,27 +55,36 @@ const KEPT: Partial<Record<ErrorCode, OAuthCode>> = {
   invalid_grant: "invalid_grant",
   invalid_token: "invalid_token",
   rate_limited: "rate_limited",
+  too_large: "too_large",
   unavailable: "temporarily_unavailable",
   store_busy: "temporarily_unavailable",
 };
+
+/** Statuses that stay what they are; everything else is a bad request. */
+const SHOWN = [401, 413, 429, 503] as const;
 
 /** Any failure that callers may read, in OAuth's words; other errors stay what they are. */
 export function asOAuthError(error: unknown): OAuthError | undefined {
   if (error instanceof OAuthError) return error;
   if (!(error instanceof SyncError)) return undefined;
   const code = KEPT[error.code] ?? "invalid_request";
-  const status = error.status === 429 || error.status === 503 || error.status === 401
-    ? error.status
-    : 400;
-  return new OAuthError(code, error.message, status, error.headers);
+  const status = SHOWN.find((one) => one === error.status) ?? 400;
+  return new OAuthError(code, error.message, status, error.headers, error.facts);
 }
 
-/** Renders a refusal as OAuth's JSON. */
+/** Renders a refusal as OAuth's JSON, with the members of all other doors beside it. */
 export function renderOAuthError(c: Context, error: OAuthError): Response {
   for (const [name, value] of Object.entries(error.headers)) c.header(name, value);
   c.header("Cache-Control", "no-store");
   c.header("Pragma", "no-cache");
-  const body = { error: error.code, error_description: plain(error.description) };
+  const { description, facts } = error;
+  // As every other door says it, too: the standards let more members be.
+  const body = {
+    ...facts,
+    error: error.code,
+    error_description: plain(description),
+    message: description,
+  };
   return c.json(body, error.status as ContentfulStatusCode);
 }
 

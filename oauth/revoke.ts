@@ -12,7 +12,7 @@ import {
   revokeTree,
 } from "../tokens.ts";
 import { note } from "./audit.ts";
-import { type ClientProof, clientProof, mustBeClient, mustProve } from "./clients.ts";
+import { clientProof, isPublicClient, mustBeClient, mustBeKnown, mustProve } from "./clients.ts";
 import type { Doors } from "./doors.ts";
 import { readForm } from "./input.ts";
 import { badClient, OAuthError } from "./refusals.ts";
@@ -24,11 +24,14 @@ export async function postRevoke(c: Context, deps: Doors): Promise<Response> {
   const token = form.get("token");
   if (!token) throw new OAuthError("invalid_request", "token is missing.");
   const proof = clientProof(c.req.raw, form);
-  if (proof) await mustKnow(deps, proof);
+  if (proof) await mustBeKnown(deps, proof);
   const found = await findSecret(deps.store, hashSecret(token), kindOfSecret(token));
   // A token that opens nothing is no error here; one of another kind is not revoked by this door.
   if (found && found.grant.kind === "tok") {
-    if (found.grant.client !== null) await mustBeClient(deps, found.grant.client, proof);
+    const { client } = found.grant;
+    // A public client that leaves its name out still holds the token.
+    const mayBeUnnamed = !proof && client !== null && await isPublicClient(deps, client);
+    if (client !== null && !mayBeUnnamed) await mustBeClient(deps, client, proof);
     if (await revokeTree(deps.store, found.grant.id, deps.now()) && found.grant.user) {
       await note(deps, found.grant.user, "token_revoked", {
         token: found.grant.id,
@@ -38,16 +41,6 @@ export async function postRevoke(c: Context, deps: Doors): Promise<Response> {
     deps.forget();
   }
   return c.body(null, 200);
-}
-
-/** Refuses a proof that fails for the client it names. */
-async function mustKnow(deps: Doors, proof: ClientProof): Promise<void> {
-  if (proof.id.startsWith("https:")) {
-    return mustProve({ authMethod: "none", secretHash: null }, proof);
-  }
-  const client = await findClient(deps.store, proof.id);
-  if (!client) throw badClient("The client is not known here.");
-  mustProve(client, proof);
 }
 
 /** `POST /oauth/introspect`: to a token of the same user that covers it, or to the client it was given to. */

@@ -13,7 +13,7 @@ import {
   revokeTree,
 } from "../tokens.ts";
 import { note } from "./audit.ts";
-import { clientProof, mustBeClient } from "./clients.ts";
+import { clientProof, isClientId, mustBeClient, mustBeKnown } from "./clients.ts";
 import { poll } from "./device.ts";
 import type { Doors } from "./doors.ts";
 import { noteReuse } from "./grants.ts";
@@ -60,9 +60,13 @@ function exchange(c: Context, deps: Doors, form: Form): Promise<Refreshed> {
 }
 
 async function exchangeCode(c: Context, deps: Doors, form: Form): Promise<Refreshed> {
+  const proof = clientProof(c.req.raw, form);
   const code = await findCode(deps.store, hashSecret(form.get("code") ?? ""));
-  if (!code) throw badCode();
-  await mustBeClient(deps, code.client, clientProof(c.req.raw, form));
+  if (!code) {
+    if (proof) await mustBeKnown(deps, proof);
+    throw badCode();
+  }
+  await mustBeClient(deps, code.client, proof);
   if (code.usedAt !== null) throw await replayed(deps, code);
   const now = deps.now();
   const fault = codeFault(code, form, now);
@@ -129,6 +133,7 @@ function badCode(): OAuthError {
 
 async function exchangeRefresh(c: Context, deps: Doors, form: Form): Promise<Refreshed> {
   const proof = clientProof(c.req.raw, form);
+  if (proof && isClientId(proof.id)) await mustBeKnown(deps, proof);
   const check = async (grant: GrantRow): Promise<void> => {
     if (grant.client !== null) await mustBeClient(deps, grant.client, proof);
     mustBeWithin(grant, form.get("scope"));

@@ -415,6 +415,7 @@ Deno.test("Bodies of the wrong shape are 400 and name the field", async () => {
     [{ scope: "", label: "x".repeat(201) }, "label"],
     [{ scope: "", label: "a\nb" }, "label"],
     [{ scope: "", with_refresh: "yes" }, "with_refresh"],
+    [{ scope: "", lable: "x" }, "lable"],
     [[], "body"],
     [null, "body"],
   ];
@@ -422,6 +423,8 @@ Deno.test("Bodies of the wrong shape are 400 and name the field", async () => {
     const reply = await browser.call("/tokens", json);
     assert.equal(reply.status, 400, JSON.stringify(json));
     assert.equal(reply.body.field, field, reply.text);
+    assert.deepEqual(reply.body.example, { scope: "rooms:my-room:write", label: "my script" });
+    assert.match(reply.body.hint, /^Members: scope, label,/);
   }
   const big = await browser.call("/tokens", { scope: "", label: "x".repeat(70_000) });
   assert.equal(big.body.error, "too_large");

@@ -280,7 +280,8 @@ Deno.test("A code ends after a minute; a bad exchange does not burn it", async (
     [{ ...good, code_verifier: "" }, "invalid_grant"],
     [{ ...good, redirect_uri: "http://127.0.0.1:33418/other" }, "invalid_grant"],
     [{ ...good, client_id: other.client_id }, "invalid_grant"],
-    [{ ...good, client_id: "client_nobody" }, "invalid_grant"],
+    [{ ...good, client_id: "client_nobody" }, "invalid_client"],
+    [{ ...good, client_id: "client_nobody", code: "code_made-up" }, "invalid_client"],
     [{ ...good, code: "code_made-up" }, "invalid_grant"],
     [{ ...good, resource: `${ORIGIN}/mcp` }, "invalid_target"],
     [{ ...good, resource: "https://evil.example" }, "invalid_target"],
@@ -305,6 +306,82 @@ Deno.test("A code ends after a minute; a bad exchange does not burn it", async (
   await world.close();
 });
 
+Deno.test("A public client's token is ended by whoever holds it; a confidential one's by its client alone", async () => {
+  const { world, browser } = await signedIn();
+  const as = await discover(world);
+  const open = await registered(world, as);
+  const { body: closed } = await world.ask("/oauth/register", {
+    json: { redirect_uris: [REDIRECT] },
+  });
+  const asked = await authorized(browser, as, open, {});
+  const { access_token: token } = await exchanged(world, as, open, asked);
+  const ended = await world.ask("/oauth/revoke", { form: { token } });
+  assert.equal(ended.status, 200, ended.text);
+  assert.equal(await isAlive(world, token), false);
+  const secret = Buffer.from(`${closed.client_id}:${closed.client_secret}`).toString("base64");
+  const again = await authorized(browser, as, closed, {});
+  const given = await world.ask("/oauth/token", {
+    form: {
+      grant_type: "authorization_code",
+      code: again.params.get("code")!,
+      redirect_uri: REDIRECT,
+      code_verifier: again.verifier,
+    },
+    headers: { Authorization: `Basic ${secret}` },
+  });
+  const kept = given.body.access_token;
+  const refused = await world.ask("/oauth/revoke", { form: { token: kept } });
+  assert.deepEqual([refused.status, refused.body.error], [401, "invalid_client"]);
+  assert.equal(await isAlive(world, kept), true);
+  await world.close();
+});
+
+Deno.test("Refusals of the OAuth doors say what every door says, beside the words of their standards", async () => {
+  const { world } = await signedIn();
+  const big = "x".repeat(70_000), huge = "x".repeat(1_100_000);
+  for (const text of [big, huge]) {
+    for (
+      const [path, ask] of [
+        ["/auth/device", { json: { scope: text } }],
+        ["/auth/device/token", { json: { device_code: text } }],
+        ["/oauth/token", { form: { grant_type: text } }],
+        ["/oauth/register", { json: { client_name: text } }],
+        ["/oauth/revoke", { form: { token: text } }],
+        ["/oauth/introspect", { form: { token: text } }],
+        ["/tokens/refresh", { json: { refresh_token: text } }],
+      ] as const
+    ) {
+      const { status, body } = await world.ask(path, ask);
+      const said = path.startsWith("/tokens") ? undefined : body.message;
+      assert.deepEqual(
+        [status, body.error, body.limit, body.error_description],
+        [413, "too_large", 65_536, said],
+        path,
+      );
+    }
+  }
+  const rows = [
+    ["/auth/device", { scope: 7 }, "scope"],
+    ["/auth/device/token", {}, "device_code"],
+    ["/oauth/register", { redirect_uris: 7 }, "redirect_uris"],
+    ["/tokens/refresh", { refresh_token: 7 }, "refresh_token"],
+    ["/webauthn/register/options", { username: "A b" }, "username"],
+    ["/recover", { code: 7 }, "code"],
+  ] as const;
+  for (const [path, json, field] of rows) {
+    const { status, body } = await world.ask(path, { json });
+    assert.equal(status, 400, path);
+    assert.deepEqual([body.field, typeof body.message], [field, "string"], path);
+    assert.ok(field in body.example, `${path}: ${JSON.stringify(body)}`);
+  }
+  const pending = (await world.ask("/auth/device", { json: {} })).body;
+  const { body } = await world.ask("/auth/device/token", {
+    json: { device_code: pending.device_code },
+  });
+  assert.deepEqual([body.error, body.message], ["authorization_pending", body.error_description]);
+  await world.close();
+});
+
 Deno.test("A refresh is the client's own, cannot widen, and a bad one burns nothing", async () => {
   const { world, browser } = await signedIn();
   await world.room("a", { [browser.user.id]: "owner" });
@@ -324,7 +401,9 @@ Deno.test("A refresh is the client's own, cannot widen, and a bad one burns noth
   };
   const bad: [Record<string, string>, string][] = [
     [{ ...good, client_id: other.client_id }, "invalid_grant"],
-    [{ ...good, client_id: "" }, "invalid_grant"],
+    [{ ...good, client_id: "" }, "invalid_client"],
+    [{ ...good, client_id: "client_nobody" }, "invalid_client"],
+    [{ ...good, client_id: "client_nobody", refresh_token: "ref_made-up" }, "invalid_client"],
     [{ ...good, scope: "rooms:a:write" }, "invalid_scope"],
     [{ ...good, scope: "rooms:*" }, "invalid_scope"],
     [{ ...good, resource: "https://evil.example" }, "invalid_target"],
