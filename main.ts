@@ -64,6 +64,8 @@ export interface Service {
   readonly store: Store;
   readonly deps: Deps;
   readonly mcp: Pick<McpDoor, "open" | "close">;
+  /** Every door there is, by method (`ALL` for any) and path; several handlers may stand at one. */
+  readonly routes: readonly { readonly method: string; readonly path: string }[];
   /** Answers the waiters, writes what is left, and closes the database. */
   close(): Promise<void>;
 }
@@ -82,7 +84,6 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   const keys = new KeyRing({ store, clock, origin: config.origin, fetchDocument });
   const auth = new Auth(store, config, () => clock.now());
   engine.onRights = () => auth.forget();
-  const peers = new Peers(engine, config);
   const waits = new Waits(engine, auth);
   waits.longestMs = config.waitMsMax;
   const streams = new Streams(engine, auth);
@@ -103,7 +104,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
   const limits = new Limits(config, clock, address, rateLimited);
   const dispatch = mountRoutes(app, deps, limits, watch);
   mountOperations(app, deps, metrics, address);
-  mountPeers(app, peers);
+  mountPeers(app, new Peers(engine, config));
   const mcp = mountMcp(app, {
     deps: { ...deps, clock, documents },
     limit: (request, verb) => limits.take(request, { verb }),
@@ -124,6 +125,7 @@ export async function createService(options: ServiceOptions): Promise<Service> {
     store,
     deps,
     mcp,
+    routes: app.routes,
     close: async () => {
       engine.isClosing = true;
       cancelTidy();

@@ -11,6 +11,10 @@ import { claimRoomBody, inviteBody, memberBody } from "../members.ts";
 import { createBody, patchRoomBody } from "../rooms.ts";
 import { simulateBody } from "../simulate.ts";
 import type { Json, JsonObject } from "../types.ts";
+import { cookieName } from "../oauth/session.ts";
+import { patchActorBody, registerActorBody, resetBody } from "../registry.ts";
+import { rotateBody, serviceBody } from "../service-accounts.ts";
+import { type Door, DOORS, type Key } from "./openapi/doors.ts";
 import { type Route, ROUTES } from "./routes.ts";
 
 const BODIES: Readonly<Record<string, z.ZodType>> = {
@@ -25,6 +29,11 @@ const BODIES: Readonly<Record<string, z.ZodType>> = {
   "POST /rooms/:id/eval": evalBody,
   "POST /rooms/:id/fork": forkBody,
   "POST /rooms/:id/simulate": simulateBody,
+  "POST /actors": registerActorBody,
+  "PATCH /actors/:did": patchActorBody,
+  "POST /actors/:did/reset": resetBody,
+  "POST /service-accounts": serviceBody,
+  "POST /service-accounts/:account/rotate": rotateBody,
   "POST /rooms/:id/wait": z.looseObject({
     condition: z.string().optional(),
     timeout: z.number().optional(),
@@ -61,9 +70,9 @@ const QUERIES: Readonly<Record<string, readonly string[]>> = {
 /** The document for a service at `origin`. */
 export function openApi(origin: string): JsonObject {
   const paths: Record<string, JsonObject> = {};
-  for (const route of ROUTES) {
-    const path = route.path.replace(/:([a-z]+)/g, "{$1}");
-    (paths[path] ??= {})[route.method.toLowerCase()] = operation(route);
+  for (const door of [...ROUTES.map(doorOf), ...DOORS]) {
+    const [method, path] = door.name.split(" ") as [string, string];
+    (paths[path.replace(/:([a-z]+)/g, "{$1}")] ??= {})[method.toLowerCase()] = operation(door);
   }
   return {
     openapi: "3.1.0",
@@ -75,7 +84,10 @@ export function openApi(origin: string): JsonObject {
     servers: [{ url: origin }],
     paths,
     components: {
-      securitySchemes: { bearer: { type: "http", scheme: "bearer" } },
+      securitySchemes: {
+        bearer: { type: "http", scheme: "bearer" },
+        session: { type: "apiKey", in: "cookie", name: cookieName(origin) },
+      },
       schemas: { Error: ERROR_SCHEMA },
     },
   };
@@ -93,32 +105,61 @@ const ERROR_SCHEMA: JsonObject = {
   additionalProperties: true,
 };
 
-function operation(route: Route): JsonObject {
+/** A route of the table, as the other doors are listed. */
+function doorOf(route: Route): Door & { readonly verb: string } {
   const name = `${route.method} ${route.path}`;
-  const parameters: Json[] = [...route.path.matchAll(/:([a-z]+)/g)].map((match): Json => ({
+  const body = BODIES[name];
+  return {
+    name,
+    key: route.verb === "open" ? "open" : "token",
+    summary: route.summary,
+    verb: route.verb,
+    query: QUERIES[name] ?? [],
+    ...(body ? { body } : {}),
+  };
+}
+
+const SECURITY: Readonly<Record<Key, Json[]>> = {
+  open: [],
+  token: [{ bearer: [] }],
+  session: [{ session: [] }],
+  either: [{ bearer: [] }, { session: [] }],
+};
+
+function operation(door: Door & { readonly verb?: string }): JsonObject {
+  const { name, key, summary, verb, answers = "application/json" } = door;
+  const parameters: Json[] = [...name.matchAll(/:([a-z]+)/g)].map((match): Json => ({
     name: match[1]!,
     in: "path",
     required: true,
     schema: { type: "string" },
   }));
-  for (const query of QUERIES[name] ?? []) {
+  for (const query of door.query ?? []) {
     parameters.push({ name: query, in: "query", required: false, schema: { type: "string" } });
   }
-  const body = BODIES[name];
   const json = (schema: JsonObject): JsonObject => ({ "application/json": { schema } });
+  const content = contentOf(door);
+  const schema: JsonObject = { type: answers === "application/json" ? "object" : "string" };
   return {
-    summary: route.summary,
+    summary,
     operationId: name.toLowerCase().replace(/[^a-z]+/g, "_").replace(/_$/, ""),
-    "x-verb": route.verb,
+    ...(verb === undefined ? {} : { "x-verb": verb }),
     parameters,
-    ...(route.verb === "open" ? {} : { security: [{ bearer: [] }] }),
-    ...(body ? { requestBody: { required: false, content: json(jsonSchema(body)) } } : {}),
+    ...(key === "open" ? {} : { security: SECURITY[key] }),
+    ...(content ? { requestBody: { required: false, content } } : {}),
     responses: {
-      "200": { description: "Done.", content: json({ type: "object" }) },
+      "200": { description: "Done.", content: { [answers]: { schema } } },
       "201": { description: "Made.", content: json({ type: "object" }) },
       default: { description: "A refusal.", content: json({ $ref: "#/components/schemas/Error" }) },
     },
   };
+}
+
+function contentOf({ body, form }: Door): JsonObject | undefined {
+  if (body) return { "application/json": { schema: jsonSchema(body) } };
+  if (!form) return undefined;
+  const properties = Object.fromEntries(form.map((field) => [field, { type: "string" }]));
+  return { "application/x-www-form-urlencoded": { schema: { type: "object", properties } } };
 }
 
 function jsonSchema(schema: z.ZodType): JsonObject {

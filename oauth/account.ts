@@ -67,7 +67,10 @@ export function describePasskey(p: PasskeyRow): Record<string, string | null> {
   };
 }
 
-const RenameBody = z.strictObject({ name: Label }).meta({ examples: [{ name: "My laptop" }] });
+/** A passkey's new name. */
+export const RenameBody = z.strictObject({ name: Label }).meta({
+  examples: [{ name: "My laptop" }],
+});
 
 /** `PATCH /webauthn/passkeys/:id`: names a passkey. */
 export async function patchPasskey(c: Context, deps: Doors): Promise<Response> {

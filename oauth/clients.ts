@@ -28,7 +28,11 @@ const METADATA = {
   response_types: z.array(z.string().max(100)).max(10).optional(),
   application_type: z.enum(["web", "native"]).optional(),
 };
-const Registration = z.object({ ...METADATA, token_endpoint_auth_method: AuthMethod.optional() });
+/** What a client says of itself. */
+export const Registration = z.object({
+  ...METADATA,
+  token_endpoint_auth_method: AuthMethod.optional(),
+});
 
 /** `POST /oauth/register`: a client of its own; public clients get no secret. */
 export async function register(c: Context, deps: Doors): Promise<Response> {

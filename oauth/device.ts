@@ -34,7 +34,8 @@ export const POLL_MS = 5_000;
 export const DEFAULT_DEVICE_SCOPE = "rooms:* create_rooms";
 
 const text = (max: number) => z.string("text is wanted").max(max);
-const DeviceBody = z.object({
+/** What a device asks for. */
+export const DeviceBody = z.object({
   scope: text(2_000).nullish(),
   client_id: text(2_000).nullish(),
   client_secret: text(200).nullish(),
@@ -115,7 +116,8 @@ function formOf(body: Readonly<Record<string, string | null | undefined>>): Map<
   );
 }
 
-const PollBody = z.object({
+/** A poll. */
+export const PollBody = z.object({
   device_code: text(200).min(1, "the device_code is wanted"),
   grant_type: text(200).nullish(),
   client_id: text(2_000).nullish(),

@@ -198,14 +198,16 @@ async function mustCoverGrant(deps: Doors, caller: Caller, id: string): Promise<
   });
 }
 
-const PatchBody = z.strictObject({ scope: ScopeText.nullish(), label: Label.nullish() }).meta({
-  examples: [{ scope: "rooms:my-room:read" }],
-});
+/** What of a token is changed. */
+export const PatchTokenBody = z.strictObject({ scope: ScopeText.nullish(), label: Label.nullish() })
+  .meta({
+    examples: [{ scope: "rooms:my-room:read" }],
+  });
 
 /** `PATCH /tokens/:id`: a new scope, bounded by the user's access and the calling token's lineage. */
 export async function patchToken(c: Context, deps: Doors): Promise<Response> {
   const caller = await callerOf(c, deps);
-  const body = await readJson(c.req.raw, PatchBody);
+  const body = await readJson(c.req.raw, PatchTokenBody);
   const id = c.req.param("id")!;
   for (let attempt = 0; attempt < 4; attempt++) {
     const grant = await mustCoverGrant(deps, caller, id);
@@ -256,7 +258,8 @@ export async function revokeGrant(deps: Doors, caller: Caller, id: string): Prom
   deps.forget();
 }
 
-const RefreshBody = z.object({
+/** A refresh. */
+export const RefreshBody = z.object({
   refresh_token: z.string("the ref_… token is wanted").min(1).max(200),
 }).meta({ examples: [{ refresh_token: "ref_…" }] });
 

@@ -47,7 +47,10 @@ import {
 
 const ChallengeId = z.string("the challenge_id of …/options is wanted").min(1).max(100);
 
-const RegisterBody = z.object({ username: Username }).meta({ examples: [{ username: "alice" }] });
+/** A new account. */
+export const RegisterBody = z.object({ username: Username }).meta({
+  examples: [{ username: "alice" }],
+});
 
 /** `POST /webauthn/register/options`: the challenge of a new account. 409 `username_taken`. */
 export async function registerOptions(c: Context, deps: Doors): Promise<Response> {
@@ -62,7 +65,11 @@ export async function registerOptions(c: Context, deps: Doors): Promise<Response
   });
 }
 
-const RegisterVerifyBody = z.object({ challenge_id: ChallengeId, response: RegistrationResponse })
+/** A new account's passkey. */
+export const RegisterVerifyBody = z.object({
+  challenge_id: ChallengeId,
+  response: RegistrationResponse,
+})
   .meta({ examples: [{ challenge_id: "…", response: {} }] });
 
 /** `POST /webauthn/register/verify`: creates the user, its passkey and a session, or nothing. */
@@ -99,7 +106,8 @@ function passkeyOf(credential: NewCredential, user: string, name: string, now: n
   return { ...credential, user, name, createdAt: now, lastUsedAt: null };
 }
 
-const LoginBody = z.object({ username: Username.optional() }).meta({
+/** Whose sign-in begins. */
+export const LoginBody = z.object({ username: Username.optional() }).meta({
   examples: [{ username: "alice" }],
 });
 
@@ -112,9 +120,11 @@ export async function loginOptionsDoor(c: Context, deps: Doors): Promise<Respons
   return c.json({ challenge_id: await remember(deps, "login", options.challenge, user), options });
 }
 
-const LoginVerifyBody = z.object({ challenge_id: ChallengeId, response: LoginResponse }).meta({
-  examples: [{ challenge_id: "…", response: {} }],
-});
+/** A passkey's answer. */
+export const LoginVerifyBody = z.object({ challenge_id: ChallengeId, response: LoginResponse })
+  .meta({
+    examples: [{ challenge_id: "…", response: {} }],
+  });
 
 /** `POST /webauthn/login/verify`: a session for the passkey's user. */
 export async function loginVerify(c: Context, deps: Doors): Promise<Response> {
@@ -176,7 +186,8 @@ export async function addOptions(c: Context, deps: Doors): Promise<Response> {
   });
 }
 
-const AddVerifyBody = RegisterVerifyBody.extend({ name: Label.optional() }).meta({
+/** Another passkey. */
+export const AddVerifyBody = RegisterVerifyBody.extend({ name: Label.optional() }).meta({
   examples: [{ challenge_id: "…", response: {}, name: "My phone" }],
 });
 

@@ -63,7 +63,10 @@ export async function postCodes(c: Context, deps: Doors): Promise<Response> {
   return c.json({ codes: await makeCodes(deps, session.user) }, 201);
 }
 
-const RecoverBody = z.object({ code: z.string("the recovery code is wanted").min(1).max(200) })
+/** A recovery code. */
+export const RecoverBody = z.object({
+  code: z.string("the recovery code is wanted").min(1).max(200),
+})
   .meta({ examples: [{ code: "…" }] });
 
 /** `POST /recover`, from the page or as JSON: a session to add a passkey in. 401 `invalid_code`. */

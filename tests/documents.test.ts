@@ -336,3 +336,29 @@ Deno.test("the runner sees what an output lacks", () => {
     "400 not_found (no such refusal)",
   );
 });
+
+/** Mounted, and no call: pages for people, what they are made of, and what instances tell each other. */
+const NO_CALLS =
+  /^(GET \/(auth\/(signin|device|consent|elevate)|manage|manage\/room|recover|overview|static\/.*)|POST \/(auth\/consent|manage\/.*|theme|_wake)|OPTIONS .*)$/;
+
+Deno.test("Every call that is mounted stands in the OpenAPI document, and nothing else does", async () => {
+  const on = await startService();
+  const { body } = await on.call("GET", "/openapi.json");
+  await on.close();
+  const told = Object.entries(body.paths as Record<string, Record<string, unknown>>)
+    .flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`)
+    );
+  const mounted = on.service.routes.filter(({ method }) => method !== "ALL")
+    .map(({ method, path }) => `${method} ${path.replace(/:([a-z]+)/g, "{$1}")}`)
+    .filter((name) => !NO_CALLS.test(name));
+  // The door of MCP takes every method, to refuse some itself.
+  const mcp = ["POST", "GET", "DELETE"].map((method) => `${method} /mcp`);
+  assert.ok(on.service.routes.some(({ path }) => path === "/mcp"));
+  assert.deepEqual(told.sort(), [...new Set([...mounted, ...mcp])].sort());
+  const operations = Object.values(body.paths as Record<string, Record<string, JsonObject>>)
+    .flatMap((methods) => Object.values(methods));
+  const ids = operations.map((operation) => operation["operationId"]);
+  assert.equal(new Set(ids).size, ids.length);
+  for (const { summary } of operations) assert.match(String(summary), /^[A-Z].*[.?]$/);
+});

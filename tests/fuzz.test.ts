@@ -188,6 +188,8 @@ async function operations(): Promise<Operation[]> {
     )
   ) {
     for (const [method, operation] of Object.entries(methods)) {
+      // The doors of identity and of MCP have fuzzing of their own.
+      if (operation["x-verb"] === undefined) continue;
       const media = operation["requestBody"] as
         | { content: Record<string, { schema: Schema }> }
         | undefined;
@@ -211,10 +213,8 @@ Deno.test("Bodies of every odd kind, at every call that takes one", async () => 
   for (const operation of await operations()) {
     if (operation.method === "GET" || isEnding(operation)) continue;
     const world = await open();
-    const path = operation.path.replace("{id}", "r").replace("{action}", "put").replace(
-      "{agent}",
-      "zed",
-    )
+    const path = operation.path.replace("{id}", "r").replace("{action}", "put")
+      .replace("{agent}", "zed").replace("{did}", "did:sync:agent:x")
       .replace(/\{\w+\}/g, "x");
     for (const [name, body] of BODIES) {
       for (const token of [world.tokens[0], world.tokens[1]]) {
