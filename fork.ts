@@ -24,7 +24,7 @@ import type { ArmedTimer, Entry, Json, JsonObject, MessageBody, Millis, Write } 
 
 /** The body of a fork. */
 export const forkBody = z.strictObject({
-  id: roomId.nullable().optional(),
+  id: roomId.optional(),
   at: z.number().int().min(0).nullable().optional(),
 });
 

@@ -252,6 +252,12 @@ export function mustNotBeNarrowed(
 }
 
 function widen(access: Access, room: Room, level: Level, elevate?: Elevate): SyncError {
+  if (!access.canWiden && access.level === LEVEL.none) {
+    return new SyncError("read_only_token", "This token is for another room, for good.", {
+      room: room.id,
+      hint: "Use a tok_ token of the user (POST /auth/device): its scope can be widened.",
+    });
+  }
   const grant = access.principal.lineage[0];
   const link = grant && access.canWiden ? elevate?.(grant.id, room.id, level) : undefined;
   return new SyncError(

@@ -3,7 +3,7 @@
  * `$${` is a literal `${`. Pure.
  */
 import { setOwn } from "./canonical.ts";
-import { SyncError } from "./errors.ts";
+import { invalid, SyncError } from "./errors.ts";
 import { VALUE_BYTES_MAX } from "./limits.ts";
 import type { Json } from "./types.ts";
 
@@ -176,11 +176,20 @@ export function missingParam(template: Json, field: string, vars: TemplateVars):
   );
 }
 
-/** Fills a scope or key, where every parameter must be given. Throws `missing_param`. */
+/**
+ * Fills a scope or key, where every parameter must be given, and as something to be read as text.
+ * Throws `missing_param`, `invalid_argument`.
+ */
 export function fillName(text: string, field: string, vars: TemplateVars): string {
   if (!text.includes("${")) return text;
-  if (placeholdersIn(text).some((name) => lookUp(name, vars) === undefined)) {
-    throw missingParam(text, field, vars);
+  for (const name of placeholdersIn(text)) {
+    const value = lookUp(name, vars);
+    if (value === undefined) throw missingParam(text, field, vars);
+    if (value !== null && typeof value !== "object") continue;
+    const param = name.replace(/^params\./, "");
+    throw invalid(name, `text or a number is wanted: "${field}" is made of it`, {
+      params: { [param]: "…" },
+    }, { param });
   }
   return fillText(text, vars);
 }

@@ -176,6 +176,20 @@ const TEMPLATES: readonly Row[] = [
     status: 400,
     has: { error: "missing_param", param: "k" },
   }),
+  ...[null, {}, [1]].map((k) =>
+    invokes("keyed", { s: "_board", k }, `a key is not made of ${JSON.stringify(k)}`, {
+      status: 400,
+      has: { error: "invalid_argument", field: "params.k", param: "k" },
+    })
+  ),
+  invokes("keyed", { s: null, k: "x" }, "nor is a scope", {
+    status: 400,
+    has: { error: "invalid_argument", field: "params.s" },
+  }),
+  invokes("keyed", { s: "_board", k: 5 }, "a number is a key as text", {
+    has: { writes: [{ scope: "_board", key: "5" }] },
+    log: ["invoke _board.5=set"],
+  }),
   invokes("keyed", { s: "_board", k: "a.b" }, "keys may have dots", {
     has: { writes: [{ scope: "_board", key: "a.b" }] },
     log: ["invoke _board.a.b=set"],

@@ -160,6 +160,7 @@ Deno.test("refusals of a fork name what is wanted", async () => {
     [admin, { at: 99 }, 400, "invalid_argument"],
     [admin, { at: -1 }, 400, "invalid_argument"],
     [admin, { id: "no good" }, 400, "invalid_argument"],
+    [admin, { id: null }, 400, "invalid_argument"],
     [admin, { id }, 409, "room_exists"],
     [admin, { more: 1 }, 400, "invalid_argument"],
     [view, {}, 403, "read_only_token"],

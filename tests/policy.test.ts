@@ -346,6 +346,26 @@ Deno.test("Nonsense without a credential is 401 at every route, whether the room
   await close();
 });
 
+Deno.test("A user's token that is about one room is refused in the user's other rooms, with no link to widen it", async () => {
+  const { on, tokens, close } = await makeWorld();
+  const token = tokens["tok_ of the owner, for everything"];
+  const made = await on.call("POST", "/rooms", {
+    token: await userToken(on, "olga", "create_rooms"),
+    body: { id: "third" },
+  });
+  const joined = await on.call("POST", "/rooms/olgas/agents", { token, body: { id: "own" } });
+  for (const secret of [made.body.token, made.body.view_token, joined.body.token]) {
+    for (const [name, { path, body }] of Object.entries(WANTED)) {
+      const [method] = name.split(" ") as [string];
+      if (!ROUTES.some((route) => `${route.method} ${route.path}` === name)) continue;
+      const reply = await on.call(method, `/rooms/R${path}`, { token: secret, body });
+      assert.deepEqual([reply.status, reply.body.error], [403, "read_only_token"], name);
+      assert.equal("elevate" in reply.body, false);
+    }
+  }
+  await close();
+});
+
 Deno.test("A room that is public to read is read by anybody, and written by nobody more", async () => {
   const world = await makeWorld({ join: "token", public: "read" });
   for (const credential of ["none", "tok_ of a stranger", "room_ of another room"]) {
