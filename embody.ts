@@ -4,14 +4,8 @@
  * release is a record that rewrites the agent, so that of two at once one decides anew.
  */
 import { z } from "zod";
-import {
-  definitionOf,
-  idFromName,
-  joinWrites,
-  mustOwnAgent,
-  ownsAgent,
-  text,
-} from "./agents/join.ts";
+import { definitionOf, idFromName, joinWrites, text } from "./agents/join.ts";
+import { mustOwnAgent, ownsAgent } from "./agents/rights.ts";
 import { actorFor } from "./agents/actor.ts";
 import { agentWrite } from "./agents/entry.ts";
 import { setStatus } from "./agents/presence.ts";

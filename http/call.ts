@@ -1,5 +1,5 @@
 /** One HTTP request as the routes see it: parsed, authenticated, nothing of the framework. */
-import { mustMayJoin } from "../agents/join.ts";
+import { mustMayJoin } from "../agents/rights.ts";
 import { act, type Acting, type Auth, authenticated } from "../auth.ts";
 import { isForwarded, type RequestFacts } from "../auth/origins.ts";
 import { heartbeat, noteLife } from "../agents/presence.ts";
