@@ -231,6 +231,13 @@ const SERVICE: readonly Door[] = [
     query: ["room"],
     answers: TEXT,
   },
+  { name: "GET /reference", key: "open", summary: "The documents, by name.", answers: TEXT },
+  {
+    name: "GET /reference/pictures/:name",
+    key: "open",
+    summary: "A picture of the documents.",
+    answers: "image/png",
+  },
   { name: "GET /reference/:doc", key: "open", summary: "A document.", answers: TEXT },
   { name: "GET /docs", key: "open", summary: "The documents as pages.", answers: HTML },
   { name: "GET /docs/:slug", key: "open", summary: "A document as a page.", answers: HTML },
