@@ -480,7 +480,10 @@ Deno.test("Many dear waits are judged in turns, and none is missed or judged for
         }`,
       ),
   );
-  const any = Array.from({ length: 40 }, () => wait("since=99"));
+  const any = Array.from(
+    { length: 40 },
+    () => wait(`condition=${encodeURIComponent("room.seq > 99")}`),
+  );
   const late = wait(
     `condition=${encodeURIComponent(`${loop} && state._shared.x.value > 9`)}&since=0`,
   );

@@ -322,8 +322,10 @@ async function behindProxy(
     request.on("end", async () => {
       const path = request.url!;
       const body = chunks.length > 0 ? { body: new TextDecoder().decode(chunks[0]) } : {};
+      // What is spoilt here is text.
+      const { "accept-encoding": _encoding, ...asked } = request.headers;
       const headers = Object.fromEntries(
-        Object.entries(request.headers).map(([name, value]) => [name, String(value)]),
+        Object.entries(asked).map(([name, value]) => [name, String(value)]),
       );
       const reply = await on.call(request.method!, path, { ...body, headers });
       const spoilt = spoil(path, reply.headers, reply.status, reply.text);

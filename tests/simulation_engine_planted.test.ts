@@ -12,8 +12,8 @@ import type { WorldOptions } from "../proof/simulation/world.ts";
 const WORLDS: Readonly<Record<string, Omit<WorldOptions, "seed"> & { readonly from?: number }>> = {
   "what others wrote is overlooked while a record is under way": {
     climate: { ...CALM, slow: 0.35 },
-    instances: 2,
-    from: 60,
+    instances: 3,
+    from: 55,
   },
   "what is in doubt counts as not written": {
     climate: { ...CALM, unanswered: 0.2 },
