@@ -11,7 +11,6 @@ import type { Sight } from "../sight.ts";
 import { iso } from "../timers.ts";
 import type { AgentDefinition, Entry, Json, MessageBody } from "../types.ts";
 import { availabilityOf } from "./availability.ts";
-import { shownError } from "./errors.ts";
 import { scopeCell } from "./memos.ts";
 import { isMessageThere, isOpenFor, messageCounts } from "./messages.ts";
 
@@ -203,7 +202,8 @@ export class ViewsMap extends EntriesMap {
     return new EntryMap(() => view.value, () => {
       const entry = this.sight.entry("_views", id);
       if (!entry) return new LazyMap({ elided: () => false });
-      const error = () => view.error && (shownError(this.sight, id, view.error) as Value);
+      // Its text may hold what the view reads, and an expression's operands are shown to others.
+      const error = () => view.error && new LazyMap({ code: () => view.error!.code });
       return metaMap(this.sight, "_views", id, entry, `views.${id}`, { error });
     });
   }

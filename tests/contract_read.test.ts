@@ -774,9 +774,29 @@ Deno.test("Expressions see why a view has no value, and of every message who hol
     (await on.call("POST", `/rooms/${room.id}/eval`, { token: as, body: { expr } })).body.value;
   const bob = room.agents["bob"];
   assert.equal(await value("views.code.value"), "cel_error");
-  assert.equal(await value("has(views.bad._meta.error.message)"), true);
-  assert.equal(await value("has(views.bad._meta.error.message)", bob), false);
+  assert.equal(
+    await value("has(views.bad._meta.error.message)"),
+    false,
+    "it may hold what is read",
+  );
+  assert.equal(await value("has(views.bad._meta.error.code)", bob), true);
   assert.equal(await value("has(views.fine._meta.error)"), false);
+  const secret = "hunter2-secret";
+  const hide = {
+    id: "hide",
+    scope: "alice",
+    writes: [{ scope: "alice", key: "pw", value: secret }],
+  };
+  await on.invoke(room.id, "_register_action", hide, token);
+  await on.invoke(room.id, "hide", {}, token);
+  await define("leak", "int(state.self.pw.value)", "alice");
+  const told = ["string(views.leak._meta) == 'x'", "views.leak._meta.error.message == 'x'"];
+  for (const [i, test] of told.entries()) {
+    const gated = { id: `gated${i}`, scope: "alice", if: test, writes: [{ key: "x", value: 1 }] };
+    await on.invoke(room.id, "_register_action", gated, token);
+    const refused = await on.invoke(room.id, gated.id, {}, bob);
+    assert.ok(refused.status >= 400 && !refused.text.includes(secret), refused.text);
+  }
   assert.deepEqual(
     await value("messages.recent.map(m, [m.claimed_by, m.claimed_at == null])"),
     [[null, true], ["bob", false]],
