@@ -1,6 +1,6 @@
 /** Fills a reply up to a budget, and says what was left out. */
 import type { JsonObject } from "../types.ts";
-import { earlier, type MessagesSection, type ShownMessage } from "./messages.ts";
+import { beginOfRun, earlier, type MessagesSection, type ShownMessage } from "./messages.ts";
 import { entrySize, inShape, type Listing, memberSize } from "./plain.ts";
 import type { ContextQuery } from "./query.ts";
 import type { Candidate } from "./state.ts";
@@ -163,7 +163,8 @@ export class Budgeter {
     const body = inShape(this.body, this.shape);
     budget.used = Math.ceil((JSON.stringify(body).length + 8) / 4);
     const gap = page.findIndex((message) => message.isUnread && isLeftOut(message));
-    return { body, readTo: page[(gap < 0 ? page.length : gap) - 1]?.order };
+    const end = gap < 0 ? page.length : beginOfRun(page, gap);
+    return { body, readTo: page[end - 1]?.order };
   }
 
   private finishMessages(
@@ -179,7 +180,9 @@ export class Budgeter {
       ? Math.max(0, page.findIndex((message) => message.isUnread || !isLeftOut(message)))
       : 0;
     const gap = page.findIndex((message, i) => i >= begin && isLeftOut(message));
-    const next = gap < 0 ? nextAfter : page[gap - 1]?.order ?? page[0]!.order - 1;
+    const next = gap < 0
+      ? nextAfter
+      : page[beginOfRun(page, gap) - 1]?.order ?? page[gap]!.order - 1;
     if (next !== undefined) section["next_after"] = next;
     if (before + begin > 0) section["earlier"] = earlier(before + begin, earlierAfter);
   }

@@ -35,6 +35,33 @@ export function earlier(count: number, after: number): JsonObject {
   return { count, expand: `?messages_after=${after}` };
 }
 
+/**
+ * Where the run begins that `at` is part of. What one record made visible has one place for pages
+ * and cursors: no page ends within it, or what is left of it could be told from nothing.
+ */
+export function beginOfRun(list: readonly { readonly order: number }[], at: number): number {
+  let begin = at;
+  while (begin > 0 && list[begin - 1]!.order === list[at]?.order) begin--;
+  return begin;
+}
+
+/** Where a page from `first` ends: at most `limit` on, unless its first run is longer. */
+function endOfPage(visible: readonly MessagePlace[], first: number, limit: number): number {
+  const most = first + limit;
+  if (most >= visible.length) return visible.length;
+  const end = beginOfRun(visible, most);
+  return end > first ? end : firstAfter(visible, visible[first]!.order);
+}
+
+/** Where a page begins that ends before `end`: at most `limit` before, unless its run is longer. */
+function beginOfPage(visible: readonly MessagePlace[], end: number, limit: number): number {
+  const least = Math.max(0, end - limit);
+  const begin = beginOfRun(visible, least);
+  if (begin === least) return least;
+  const next = firstAfter(visible, visible[least]!.order);
+  return next < end ? next : begin;
+}
+
 /** Collects the page. */
 export function collectMessages(sight: Sight, query: ContextQuery): MessagesSection {
   const { messages: filter, since } = query;
@@ -55,9 +82,9 @@ export function collectMessages(sight: Sight, query: ContextQuery): MessagesSect
       fits(sight, place, query) && isInThread(place.seq) && isMessageThere(sight, place.seq)
     );
   const first = firstOfPage(query, visible, firstUnread?.order, eyes.self);
-  const page = visible.slice(first, first + filter.limit);
+  const end = endOfPage(visible, first, filter.limit);
+  const page = visible.slice(first, end);
   const last = page.at(-1);
-  const isMore = first + filter.limit < visible.length;
   const start = filter.after ?? (since ?? (first === 0 ? 0 : visible[first - 1]!.order));
   const movesCursor = !isFiltered && !query.peek && sight.scorer.isAgent &&
     // Nothing unread may lie between the cursor and the page's beginning.
@@ -67,8 +94,8 @@ export function collectMessages(sight: Sight, query: ContextQuery): MessagesSect
     page: page.map(({ order, seq }) => showMessage(sight, order, seq, cursor)),
     total: visible.length,
     before: first,
-    earlierAfter: visible[first - filter.limit - 1]?.order ?? 0,
-    ...(isMore && last ? { nextAfter: last.order } : {}),
+    earlierAfter: visible[beginOfPage(visible, first, filter.limit) - 1]?.order ?? 0,
+    ...(end < visible.length && last ? { nextAfter: last.order } : {}),
     ...(movesCursor && last && last.order > cursor ? { readTo: last.order } : {}),
   };
 }
@@ -82,11 +109,11 @@ function firstOfPage(
   const { after, limit } = query.messages;
   if (after !== undefined) return firstAfter(visible, after);
   if (query.since !== undefined) return 0;
-  const newest = Math.max(0, visible.length - limit);
+  const newest = beginOfPage(visible, visible.length, limit);
   if (unreadFrom === undefined) return newest;
   let at = firstAfter(visible, unreadFrom - 1);
   while (at < visible.length && visible[at]!.from === self) at++;
-  return Math.min(newest, at);
+  return Math.min(newest, beginOfRun(visible, at));
 }
 
 function firstAfter(visible: readonly { readonly order: number }[], after: number): number {

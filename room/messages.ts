@@ -1,6 +1,6 @@
 /**
- * The messages of a room in the order in which they became visible, and the open tasks. Kept
- * by the fold; who may see what is decided above.
+ * The messages of a room in the order in which they became visible, those of one record by seq, and
+ * the open tasks. Kept by the fold; who may see what is decided above.
  */
 import { isDormant } from "../timers.ts";
 import type { Entry, MessageBody } from "../types.ts";
@@ -38,28 +38,30 @@ export class MessageIndex {
     else this.openTasks.delete(seq);
   }
 
-  /** Index of the first message that became visible after record `after`. */
-  firstAfter(after: number): number {
+  /**
+   * Index of the first message that became visible after record `after`; of those that this very
+   * record showed, the first one beyond `seq`.
+   */
+  firstAfter(after: number, seq = Infinity): number {
     let low = 0, high = this.#places.length;
     while (low < high) {
       const mid = (low + high) >> 1;
-      if (this.#places[mid]!.order <= after) low = mid + 1;
+      const place = this.#places[mid]!;
+      if (place.order < after || (place.order === after && place.seq <= seq)) low = mid + 1;
       else high = mid;
     }
     return low;
   }
 
   private insert(place: MessagePlace): void {
-    const at = this.firstAfter(place.order);
+    const at = this.firstAfter(place.order, place.seq);
     if (at === this.#places.length) this.#places.push(place);
     else this.#places.splice(at, 0, place);
   }
 
   /** Where a place is that is there. */
-  private indexOf(place: MessagePlace): number {
-    let at = this.firstAfter(place.order - 1);
-    while (this.#places[at]!.seq !== place.seq) at++;
-    return at;
+  private indexOf({ order, seq }: MessagePlace): number {
+    return this.firstAfter(order, seq - 1);
   }
 }
 

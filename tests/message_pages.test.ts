@@ -1,0 +1,116 @@
+/** Pages of messages, whatever became visible by one record: none is lost, none is repeated. */
+import assert from "node:assert/strict";
+import { World } from "./time_world.ts";
+
+interface Shown {
+  readonly seq: number;
+  readonly from: string;
+  readonly shown_at?: number;
+}
+
+/** Numbers below `n` from a seed: the same ones every time. */
+function randomOf(seed: number): (n: number) => number {
+  let state = (seed * 2_654_435_761) >>> 0 || 1;
+  const next = (): number => {
+    state = (state ^ (state << 13)) >>> 0;
+    state ^= state >>> 17;
+    state = (state ^ (state << 5)) >>> 0;
+    return state / 2 ** 32;
+  };
+  for (let i = 0; i < 9; i++) next();
+  return (n) => Math.floor(next() * n);
+}
+
+/** What bob may see, as one page, in the order of pages. */
+async function all(world: World): Promise<{ readonly unread: number; readonly list: Shown[] }> {
+  const { messages } = await world.context("bob", "peek=true&messages_limit=500");
+  return { unread: messages.unread, list: messages.recent };
+}
+
+/** Sends some messages, many of which become visible at the same instants. */
+async function sendSome(world: World, below: (n: number) => number): Promise<void> {
+  for (let i = below(7); i >= 0; i--) {
+    const tick = { ticks: 1, tick_on: "_shared.tick", effect: "enable" };
+    const due = { ms: 1_000 * (1 + below(3)), effect: "enable" };
+    await world.must(["alice", "alice", "bob"][below(3)]!, "_send_message", {
+      body: "x".repeat(below(200)),
+      ...(below(3) === 0 ? { to: "bob" } : {}),
+      ...[{}, { timer: due }, { timer: due }, { timer: tick }][below(4)]!,
+    });
+  }
+}
+
+/** Pages through everything from the start; answers what the pages held, in order. */
+async function pageThrough(world: World, query: string): Promise<number[]> {
+  const got: number[] = [];
+  let after: number | undefined = 0;
+  while (after !== undefined) {
+    const { messages } = await world.context("bob", `peek=true&messages_after=${after}&${query}`);
+    got.push(...messages.recent.map(({ seq }: Shown) => seq));
+    assert.ok(!(messages.next_after <= after), `${query}: after ${after} comes ${after} again`);
+    after = messages.next_after;
+  }
+  return got;
+}
+
+Deno.test("Messages that one record shows are paged, read and counted together", async (t) => {
+  for (let seed = 1; seed <= 12; seed++) {
+    await t.step(`seed ${seed}`, () =>
+      World.run(async (world) => {
+        const below = randomOf(seed);
+        const writes = [{ key: "tick", increment: 1 }];
+        await world.register("admin", "tick", { writes });
+        const returned = new Set<number>();
+        for (let step = 0; step < 10; step++) {
+          await sendSome(world, below);
+          if (below(2) === 0) await world.pass(1_000);
+          if (below(3) === 0) await world.must("alice", "tick");
+          const { list } = await all(world);
+          const sorted = [...list].sort((a, b) =>
+            (a.shown_at ?? a.seq) - (b.shown_at ?? b.seq) || a.seq - b.seq
+          );
+          assert.deepEqual(list, sorted, "by the record that showed them, then by seq");
+          const limit = `messages_limit=${1 + below(4)}`;
+          const budget = below(2) === 0 ? `&budget=${3_000 + below(3) * 1_000}` : "";
+          const seqs = list.map(({ seq }) => seq);
+          assert.deepEqual(await pageThrough(world, limit + budget), seqs, limit + budget);
+          const { messages } = await world.context("bob", limit + budget);
+          for (const { seq } of messages.recent) returned.add(seq);
+          mustHaveReturned(await all(world), returned);
+          await mustJoin(world, messages, list, limit);
+        }
+        for (let i = 0; (await all(world)).unread > 0; i++) {
+          assert.ok(i < 200, "reading comes to an end");
+          const { messages } = await world.context("bob", "messages_limit=1");
+          for (const { seq } of messages.recent) returned.add(seq);
+          mustHaveReturned(await all(world), returned);
+        }
+      }));
+  }
+});
+
+/** What the cursor has passed was in a page. */
+function mustHaveReturned(
+  { unread, list }: Awaited<ReturnType<typeof all>>,
+  returned: ReadonlySet<number>,
+): void {
+  const others = list.filter(({ from }) => from !== "bob").map(({ seq }) => seq);
+  const lost = others.slice(0, others.length - unread).filter((seq) => !returned.has(seq));
+  assert.deepEqual(lost, [], "read, and never returned");
+}
+
+/** What `earlier` leads to ends no sooner than the page begins. */
+async function mustJoin(
+  world: World,
+  // deno-lint-ignore no-explicit-any -- a section as it came
+  { recent, earlier }: any,
+  list: readonly Shown[],
+  limit: string,
+): Promise<void> {
+  if (!earlier || recent.length === 0) return;
+  const at = list.findIndex(({ seq }) => seq === recent[0].seq);
+  assert.equal(earlier.count, at);
+  const { messages } = await world.context("bob", `peek=true&${limit}&${earlier.expand.slice(1)}`);
+  const first: number = list.findIndex(({ seq }) => seq === messages.recent[0].seq);
+  assert.ok(first < at, "it shows what lies before");
+}
