@@ -336,12 +336,9 @@ export class Waits {
 
   private async tell(woken: Woken, request: Waiting, query: WaitQuery, startedAt: Millis) {
     const now = this.engine.clock.now();
+    const members = await this.contextOf(woken.context, request, woken, query);
     moveCursors(this.engine, woken.hot, woken.context.cursors, now);
-    const body = {
-      ...wokenReply(woken, query, now - startedAt),
-      ...await this.contextOf(woken.context, request, woken, query),
-    };
-    return { body, seq: woken.seq };
+    return { body: { ...wokenReply(woken, query, now - startedAt), ...members }, seq: woken.seq };
   }
 
   private contextOf(
@@ -373,6 +370,7 @@ export class Waits {
     });
     if (value.kind === "woken") return await this.tell(value, request, query, startedAt);
     const now = this.engine.clock.now();
+    const members = await this.contextOf(value.context, request, { hot, seq }, query);
     if (kind !== "gone") moveCursors(this.engine, hot, value.context.cursors, now);
     const body: JsonObject = {
       triggered: false,
@@ -383,7 +381,7 @@ export class Waits {
       seq,
       ...(value.error === undefined ? {} : { last_error: value.error }),
       ...(kind === "timeout" && value.stalled !== null ? { stalled: value.stalled } : {}),
-      ...await this.contextOf(value.context, request, { hot, seq }, query),
+      ...members,
     };
     return { body, seq };
   }

@@ -23,8 +23,9 @@ async function context(call: Call): Promise<Reply> {
     "context.read",
     (moment, acting) => buildContext(moment, acting, query),
   );
-  moveCursors(call.deps.engine, found.hot, found.value.cursors, call.deps.engine.clock.now());
-  await addFromLog(call.deps.store, found, query, found.value.body);
+  const { engine, store } = call.deps;
+  await addFromLog(store, found, query, found.value.body);
+  moveCursors(engine, found.hot, found.value.cursors, engine.clock.now());
   return { body: found.value.body, seq: found.seq };
 }
 

@@ -1,5 +1,7 @@
 /** Pages of messages, whatever became visible by one record: none is lost, none is repeated. */
 import assert from "node:assert/strict";
+import { SyncError } from "../errors.ts";
+import { Agent, ERAS } from "./mcp_world.ts";
 import { World } from "./time_world.ts";
 
 interface Shown {
@@ -114,3 +116,49 @@ async function mustJoin(
   const first: number = list.findIndex(({ seq }) => seq === messages.recent[0].seq);
   assert.ok(first < at, "it shows what lies before");
 }
+
+/** Every way to read messages beside what comes from the log. */
+const READS: Readonly<Record<string, (world: World) => Promise<unknown>>> = {
+  context: async (world) => (await world.call("GET", "/context?include=_audit", "bob")).body.error,
+  "a wait that holds": async (world) =>
+    (await world.call("GET", "/wait?condition=true&include=context,_audit", "bob")).body.error,
+  "a wait that ends": async (world) => {
+    const wait = await world.wait("bob", {
+      condition: "false",
+      timeout: 1_000,
+      include: "context,_audit",
+    });
+    await world.clock.advance(1_000);
+    return (await wait.done).body.error;
+  },
+  "sync_read_context": async (world) => {
+    const agent = await Agent.connect(world.on, world.token("bob"), ERAS[0]);
+    const told = await agent.tell("sync_read_context", {
+      room: world.room.id,
+      include: ["_audit"],
+    });
+    await agent.close();
+    return told.body.error;
+  },
+};
+
+Deno.test("What a read could not show because the log was away is not read", async (t) => {
+  for (const [name, read] of Object.entries(READS)) {
+    await t.step(name, () =>
+      World.run(async (world) => {
+        await world.must("alice", "_send_message", { body: "precious" });
+        const { store } = world.on.service;
+        const readLog = store.readLog.bind(store);
+        let isAway = true;
+        store.readLog = (...asked) => {
+          if (isAway) throw new SyncError("unavailable", "The database is away.");
+          return readLog(...asked);
+        };
+        assert.equal(await read(world), "unavailable");
+        assert.equal((await all(world)).unread, 1);
+        isAway = false;
+        assert.equal(await read(world), undefined);
+        assert.equal((await all(world)).unread, 0);
+      }));
+  }
+});

@@ -54,8 +54,8 @@ export async function readContext(
     agent,
     (moment, acting) => buildContext(moment, acting, query),
   );
-  moveCursors(engine, found.hot, found.value.cursors, clock.now());
   await addFromLog(store, found, query, found.value.body);
+  moveCursors(engine, found.hot, found.value.cursors, clock.now());
   return { body: found.value.body, seq: found.seq };
 }
 
