@@ -1,14 +1,23 @@
 /** Fills a reply up to a budget, and says what was left out. */
 import type { JsonObject } from "../types.ts";
-import { beginOfRun, earlier, type MessagesSection, type ShownMessage } from "./messages.ts";
+import {
+  beginOfRun,
+  earlier,
+  type MessagesSection,
+  noRoom,
+  type ShownMessage,
+} from "./messages.ts";
 import { entrySize, inShape, type Listing, memberSize } from "./plain.ts";
-import type { ContextQuery } from "./query.ts";
+import { type ContextQuery, INVOCATIONS } from "./query.ts";
 import type { Candidate } from "./state.ts";
 
 type Left = "state" | "messages" | "views" | "actions" | "agents";
 
 /** Characters that saying how to get the messages before a page takes. */
 const EARLIER = 72;
+
+/** Characters that saying how to get a message takes for which there is no room. */
+const NO_ROOM = 120;
 
 /** Characters reserved for the report of what was left out, and of what lies before. */
 const REPORT = 220 + EARLIER;
@@ -48,7 +57,8 @@ export class Budgeter {
   }
 
   private frameSize(): number {
-    return JSON.stringify(inShape(this.body, this.shape)).length + REPORT;
+    const report = REPORT + (this.body["messages"] === undefined ? 0 : NO_ROOM);
+    return JSON.stringify(inShape(this.body, this.shape)).length + report;
   }
 
   /** A frame larger than the whole budget gives up what can be asked for again. */
@@ -183,9 +193,31 @@ export class Budgeter {
     const next = gap < 0
       ? nextAfter
       : page[beginOfRun(page, gap) - 1]?.order ?? page[gap]!.order - 1;
-    if (next !== undefined) section["next_after"] = next;
+    const stuck = stuckAt(page, isNewest, isLeftOut);
+    if (stuck) section["no_room"] = stuck;
+    else if (next !== undefined) section["next_after"] = next;
     if (before + begin > 0) section["earlier"] = earlier(before + begin, earlierAfter);
   }
+}
+
+/**
+ * The message at which a page cannot go on: the first of a page that was asked for, or the first
+ * that the reader has not read. Undefined where there was room for it, and all that it came with.
+ */
+function stuckAt(
+  page: readonly ShownMessage[],
+  isNewest: boolean,
+  isLeftOut: (message: ShownMessage) => boolean,
+): JsonObject | undefined {
+  const gap = page.findIndex((message) => (!isNewest || message.isUnread) && isLeftOut(message));
+  if (gap < 0) return undefined;
+  const begin = beginOfRun(page, gap);
+  const isFirst = isNewest ? !page.slice(0, begin).some(({ isUnread }) => isUnread) : begin === 0;
+  if (!isFirst) return undefined;
+  const { order, seq } = page[gap]!;
+  const size = page.filter((message) => message.order === order)
+    .reduce((sum, { body }) => sum + JSON.stringify(body).length + 1, 0);
+  return noRoom(seq, order - 1, size);
 }
 
 /** So many entries in a row that do not fit end the search for one that does. */
@@ -242,12 +274,19 @@ export function cutToBudget(
 function cutInvocations(messages: JsonObject, excess: number, isNewest: boolean): number {
   const recent = messages["recent"] as JsonObject[];
   let cut = 0;
+  let last: JsonObject | undefined;
   let over = excess + (isNewest && excess > 0 ? EARLIER : 0);
   while (over > 0 && recent.length > 0) {
     const gone = (isNewest ? recent.shift() : recent.pop())!;
     over -= JSON.stringify(gone).length + 1;
     cut++;
+    last = gone;
     if (!isNewest) messages["next_after"] = Number(gone["seq"]) - 1;
+  }
+  if (!isNewest && recent.length === 0 && last) {
+    delete messages["next_after"];
+    const seq = Number(last["seq"]);
+    messages["no_room"] = noRoom(seq, seq - 1, JSON.stringify(last).length, INVOCATIONS);
   }
   messages["returned"] = recent.length;
   const before = Number(messages["total"]) - recent.length;

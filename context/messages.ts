@@ -10,6 +10,7 @@ import { mayHaveFlipped } from "./state.ts";
 /** A message on the page. */
 export interface ShownMessage {
   readonly order: number;
+  readonly seq: number;
   readonly isUnread: boolean;
   readonly isDirected: boolean;
   readonly body: JsonObject;
@@ -60,6 +61,20 @@ function beginOfPage(visible: readonly MessagePlace[], end: number, limit: numbe
   if (begin === least) return least;
   const next = firstAfter(visible, visible[least]!.order);
   return next < end ? next : begin;
+}
+
+/** Tokens that a reply takes beside the messages, when they are all that was asked for. */
+const BESIDE_TOKENS = 500;
+
+/**
+ * A message that found no room in a budget though nothing of its page goes before it, and what reads
+ * it: asking the same again would not show it, nor would the page that begins with it.
+ */
+export function noRoom(seq: number, after: number, size: number, kind?: string): JsonObject {
+  const asked = ["only=messages", "messages_limit=1", `messages_after=${after}`];
+  if (kind !== undefined) asked.push(`messages_kind=${kind}`);
+  asked.push(`budget=${BESIDE_TOKENS + Math.ceil(size / 4)}`);
+  return { seq, expand: `?${asked.join("&")}` };
 }
 
 /** Collects the page. */
@@ -186,6 +201,7 @@ function showMessage(sight: Sight, order: number, seq: number, cursor: number): 
   } as unknown as JsonObject;
   return {
     order,
+    seq,
     isUnread,
     isDirected: isUnread && (message.to?.includes(sight.eyes.self) ?? false),
     body,

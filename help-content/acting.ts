@@ -116,9 +116,10 @@ Keys with placeholders are not counted: they may or may not meet.`,
 
 "to" (an id or a list) directs attention; it hides nothing. Everyone in the room can read everything.
 Context: messages = {count, unread, directed_unread, unclaimed, recent, total, returned, next_after?,
-earlier?}; earlier says how many lie before the page, and how to get them.
+earlier?, no_room?}; earlier says how many lie before the page, and how to get them.
 Reading the section marks what was returned as read, nothing more. More unread than fit: you get the
 oldest unread first; go on with messages_after=<next_after>. peek=true or a filter marks nothing.
+no_room {seq, expand}: the budget has no room for that message; expand reads it, next_after goes on.
 Filters: messages_kind (several with commas), messages_from, messages_to (self is you),
 messages_thread=<seq>, messages_unclaimed=true.
 reply_to=<seq> makes threads.

@@ -10,6 +10,10 @@ interface Shown {
   readonly shown_at?: number;
 }
 
+function placeOf({ shown_at, seq }: Shown): number {
+  return shown_at ?? seq;
+}
+
 /** Numbers below `n` from a seed: the same ones every time. */
 function randomOf(seed: number): (n: number) => number {
   let state = (seed * 2_654_435_761) >>> 0 || 1;
@@ -35,11 +39,26 @@ async function sendSome(world: World, below: (n: number) => number): Promise<voi
     const tick = { ticks: 1, tick_on: "_shared.tick", effect: "enable" };
     const due = { ms: 1_000 * (1 + below(3)), effect: "enable" };
     await world.must(["alice", "alice", "bob"][below(3)]!, "_send_message", {
-      body: "x".repeat(below(200)),
+      body: "x".repeat(below(10) === 0 ? 5_000 : below(200)),
       ...(below(3) === 0 ? { to: "bob" } : {}),
       ...[{}, { timer: due }, { timer: due }, { timer: tick }][below(4)]!,
     });
   }
+}
+
+/** What a page says reads the message for which it had no room. */
+async function roomFor(
+  world: World,
+  // deno-lint-ignore no-explicit-any -- a section as it came
+  { no_room, next_after }: any,
+  query: string,
+  // deno-lint-ignore no-explicit-any -- a section as it came
+): Promise<any> {
+  assert.equal(next_after, undefined, "what has no room has no next page either");
+  const { messages } = await world.context("bob", `${query}&${no_room.expand.slice(1)}`);
+  assert.ok(messages.recent.some(({ seq }: Shown) => seq === no_room.seq), "it is shown alone");
+  assert.equal(messages.no_room, undefined);
+  return messages;
 }
 
 /** Pages through everything from the start; answers what the pages held, in order. */
@@ -48,9 +67,14 @@ async function pageThrough(world: World, query: string): Promise<number[]> {
   let after: number | undefined = 0;
   while (after !== undefined) {
     const { messages } = await world.context("bob", `peek=true&messages_after=${after}&${query}`);
-    got.push(...messages.recent.map(({ seq }: Shown) => seq));
-    assert.ok(!(messages.next_after <= after), `${query}: after ${after} comes ${after} again`);
-    after = messages.next_after;
+    const page = messages.no_room ? await roomFor(world, messages, "peek=true") : messages;
+    // Within a budget, directed ones and small ones stand there before their page, too.
+    const passed: Shown[] = page.recent.filter((shown: Shown) =>
+      !(placeOf(shown) > page.next_after)
+    );
+    got.push(...passed.map(({ seq }) => seq));
+    assert.ok(!(page.next_after <= after), `${query}: after ${after} comes ${after} again`);
+    after = page.next_after;
   }
   return got;
 }
@@ -68,24 +92,27 @@ Deno.test("Messages that one record shows are paged, read and counted together",
           if (below(2) === 0) await world.pass(1_000);
           if (below(3) === 0) await world.must("alice", "tick");
           const { list } = await all(world);
-          const sorted = [...list].sort((a, b) =>
-            (a.shown_at ?? a.seq) - (b.shown_at ?? b.seq) || a.seq - b.seq
-          );
+          const sorted = [...list].sort((a, b) => placeOf(a) - placeOf(b) || a.seq - b.seq);
           assert.deepEqual(list, sorted, "by the record that showed them, then by seq");
           const limit = `messages_limit=${1 + below(4)}`;
-          const budget = below(2) === 0 ? `&budget=${3_000 + below(3) * 1_000}` : "";
+          const budget = below(2) === 0 ? `&budget=${[500, 600, 900, 2_000][below(4)]}` : "";
           const seqs = list.map(({ seq }) => seq);
           assert.deepEqual(await pageThrough(world, limit + budget), seqs, limit + budget);
           const { messages } = await world.context("bob", limit + budget);
           for (const { seq } of messages.recent) returned.add(seq);
           mustHaveReturned(await all(world), returned);
-          await mustJoin(world, messages, list, limit);
+          if (budget === "") await mustJoin(world, messages, list, limit);
         }
-        for (let i = 0; (await all(world)).unread > 0; i++) {
-          assert.ok(i < 200, "reading comes to an end");
-          const { messages } = await world.context("bob", "messages_limit=1");
+        const query = ["messages_limit=1", "budget=500", "only=messages&budget=700"][below(3)]!;
+        for (let { unread } = await all(world); unread > 0;) {
+          let { messages } = await world.context("bob", query);
           for (const { seq } of messages.recent) returned.add(seq);
-          mustHaveReturned(await all(world), returned);
+          if (messages.no_room) messages = await roomFor(world, messages, "peek=false");
+          for (const { seq } of messages.recent) returned.add(seq);
+          const now = await all(world);
+          assert.ok(now.unread < unread, `${query}: each read gets further`);
+          mustHaveReturned(now, returned);
+          unread = now.unread;
         }
       }));
   }
@@ -162,3 +189,37 @@ Deno.test("What a read could not show because the log was away is not read", asy
       }));
   }
 });
+
+Deno.test("A message for which a budget has no room is named, with what reads it", () =>
+  World.run(async (world) => {
+    const { body: { seq } } = await world.must("alice", "_send_message", { body: "m".repeat(400) });
+    await world.register("alice", "put", {
+      writes: [{ key: "${params.k}", value: "${params.v}" }],
+    });
+    for (const k of ["a", "b", "c", "d"]) {
+      await world.must("alice", "put", { k, v: "x".repeat(2_600 - 650 * "abcd".indexOf(k)) });
+    }
+    const kinds = ["", "&messages_kind=action_invocation"];
+    const named: string[] = [];
+    for (const after of ["", "&messages_after=0"]) {
+      for (const kind of kinds) {
+        for (const budget of [500, 550, 600, 700, 1_000, 2_000]) {
+          const path = `/context?peek=true&budget=${budget}${after}${kind}`;
+          const { text, body } = await world.call("GET", path, "bob");
+          assert.ok(text.length <= 4 * budget, `${path}: ${text.length} characters`);
+          const { recent, next_after, no_room } = body.messages;
+          assert.ok(next_after === undefined || recent.length > 0, `${path} leads nowhere`);
+          if (!no_room) continue;
+          named.push(`${after}${kind}`);
+          const { messages } = await world.context("bob", `peek=true&${no_room.expand.slice(1)}`);
+          assert.deepEqual(messages.recent.map((m: Shown) => m.seq), [no_room.seq], path);
+          if (kind === "") assert.equal(no_room.seq, seq);
+        }
+      }
+    }
+    assert.deepEqual([...new Set(named)], [
+      "",
+      "&messages_after=0",
+      `&messages_after=0${kinds[1]}`,
+    ]);
+  }));
