@@ -9,6 +9,7 @@ import {
   type Applicable,
   asList,
   cellOf,
+  changesHands,
   endOf,
   isPresent,
   leaseDue,
@@ -226,8 +227,9 @@ export class Room {
       : write.value;
     const next = rewritten(old, value, write, record, ts);
     this.put(write.scope, write.key, next, saved);
-    // What falls asleep is gone for its readers.
-    if (old && isDormant(next.timer) && !isDormant(old.timer)) {
+    // What falls asleep is gone for its readers; an action in another's hands may be for some.
+    const fallsAsleep = old && isDormant(next.timer) && !isDormant(old.timer);
+    if (fallsAsleep || (write.scope === "_actions" && changesHands(old, next))) {
       this.removals.push({ seq: record.seq, scope: write.scope, key: write.key });
     }
   }

@@ -39,6 +39,12 @@ export function literalTargets(action: ActionDefinition): string[] {
   return [...new Set(targets)];
 }
 
+/** Does an action come under another scope, with whose agent it is there or hidden? */
+export function changesHands(old: Entry | undefined, next: Entry): boolean {
+  const scopeOf = ({ value }: Entry): string => (value as unknown as ActionDefinition).scope;
+  return old !== undefined && scopeOf(old) !== scopeOf(next);
+}
+
 /** What `append` pushes on: the array, a scalar wrapped, or nothing yet. */
 export function asList(value: Json | undefined): Json[] {
   if (value === undefined) return [];

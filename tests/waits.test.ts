@@ -382,6 +382,39 @@ Deno.test("What comes or goes by what a reader may not read wakes it", async () 
   });
 });
 
+Deno.test("A disabled agent's wait is woken by what becomes of its rights", async () => {
+  await World.run(async (world) => {
+    const patch = (body: unknown) => world.call("PATCH", "/agents/bob", "admin", body);
+    await patch({ enabled: false });
+    const { seq: since } = await world.context("bob");
+    const asleep = await world.wait("bob", { since });
+    await patch({ grants: ["alice"] });
+    await turns(16);
+    const fresh = await world.wait("bob", { since });
+    for (const { reply } of [asleep, fresh]) {
+      assert.equal(reply()?.body.context.reset, true);
+      assert.ok("alice" in reply()!.body.context.state);
+    }
+  });
+});
+
+Deno.test("An action that comes under an agent hidden from a reader is gone for it", async () => {
+  await World.run(async (world) => {
+    await world.call("PATCH", "/agents/alice", "admin", { enabled: 'self != "bob"' });
+    await world.register("alice", "a", { scope: "_shared" });
+    const { seq: since } = await world.context("bob");
+    const asleep = await world.wait("bob", { since });
+    await world.register("alice", "a", { scope: "alice" });
+    await turns(16);
+    const fresh = await world.wait("bob", { since });
+    for (const { reply } of [asleep, fresh]) {
+      assert.deepEqual(reply()?.body.context.removed[0], { action: "a" });
+    }
+    const { removed } = await world.context("admin", `since=${since}&peek=true`);
+    assert.equal(removed.some(({ action }: { action?: string }) => action), false);
+  });
+});
+
 Deno.test("A volatile view is looked at once a second while a wait needs it", async () => {
   await World.run(async (world) => {
     const soon = new Date(world.clock.now() + 2_500).toISOString();

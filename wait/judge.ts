@@ -55,6 +55,8 @@ export function hasChangedSince(
 ): boolean {
   if (room.head <= since) return false;
   const { agent, seesAll } = acting;
+  // What it may read is its matter also while it is disabled, and does not see itself.
+  if ((room.get("_agents", agent)?.seq ?? 0) > since) return true;
   let made: Sight | undefined;
   const sight = (): Sight => made ??= new Sight(hot, callerEyes(room, agent, seesAll), now);
   const isPlain = room.gated.size === 0 && room.timers.pending === 0;
