@@ -64,6 +64,8 @@ export class Room {
   readonly timers = new TimerIndex();
   /** Entries whose `enabled` decides whether they are there. */
   readonly gated = new Set<string>();
+  /** Agents that lost their `enabled`, and by which record: what is theirs may have come back. */
+  readonly ungated = new Map<string, number>();
   keyCount = 0;
   /** Agents that have joined and not left. */
   agentCount = 0;
@@ -294,7 +296,12 @@ export class Room {
     const cell = cellOf(scope, key);
     this.timers.replace(cell, old, next, scope === "_messages" ? leaseDue(next) : undefined);
     if (next?.enabled !== undefined) this.gated.add(cell);
-    else if (old?.enabled !== undefined) this.gated.delete(cell);
+    else if (old?.enabled !== undefined) {
+      this.gated.delete(cell);
+      // Going back over it notes an older record: the newest is what counts.
+      const since = Math.max(next?.touched ?? 0, this.ungated.get(key) ?? 0);
+      if (scope === "_agents") this.ungated.set(key, since);
+    }
     if (scope === "_messages") this.messages.replace(Number(key), old, next);
     else if (scope === "_agents") this.agentCount += isPresent(next) - isPresent(old);
     else if (scope === "_config") this.#settings = undefined;

@@ -5,7 +5,7 @@ import { isMessageThere, isOpenFor, surveyMessages } from "../sight/messages.ts"
 import { iso } from "../timers.ts";
 import type { JsonObject, MessageBody } from "../types.ts";
 import type { ContextQuery } from "./query.ts";
-import { mayHaveFlipped } from "./state.ts";
+import { isBack, mayHaveFlipped } from "./state.ts";
 
 /** A message on the page. */
 export interface ShownMessage {
@@ -143,7 +143,7 @@ function firstAfter(visible: readonly { readonly order: number }[], after: numbe
 
 /** May the message have changed, or have come to be there, after record `since`? */
 function mayHaveChanged(sight: Sight, place: MessagePlace, since: number): boolean {
-  if (place.touched > since) return true;
+  if (place.touched > since || isBack(sight, place.from, since)) return true;
   if (sight.room.gated.size === 0) return false;
   return mayHaveFlipped(sight, "_messages", String(place.seq), since) ||
     mayHaveFlipped(sight, "_agents", place.from, since);

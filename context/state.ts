@@ -74,7 +74,7 @@ export function collectState(sight: Sight, query: ContextQuery, seen: number): S
   for (const [shownScope, scope] of scopes) {
     const holder = sight.room.scopes.get(scope);
     if (!holder) continue;
-    const fresh = plainRoom && query.since !== undefined
+    const fresh = plainRoom && query.since !== undefined && !isBack(sight, scope, query.since)
       ? holder.changedAfter(query.since)
       : undefined;
     if (plainRoom) {
@@ -111,10 +111,15 @@ function mayHaveChanged(
   entry: Entry,
   since: number,
 ): boolean {
-  if (entry.touched > since) return true;
+  if (entry.touched > since || isBack(sight, scope, since)) return true;
   if (sight.room.gated.size === 0) return false;
   if (entry.enabled !== undefined && mayHaveFlipped(sight, scope, key, since)) return true;
   return isPrivateScope(scope) && mayHaveFlipped(sight, "_agents", scope, since);
+}
+
+/** Has an agent lost its `enabled` after record `since`, so that what is its may be back? */
+export function isBack({ room }: Sight, agent: string, since: number): boolean {
+  return (room.ungated.get(agent) ?? 0) > since;
 }
 
 /** May a thing's `enabled` have come to something else for this reader after record `since`? */

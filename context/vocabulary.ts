@@ -25,7 +25,7 @@ import type {
   ViewDefinition,
 } from "../types.ts";
 import type { ContextQuery } from "./query.ts";
-import { mayHaveFlipped } from "./state.ts";
+import { isBack, mayHaveFlipped } from "./state.ts";
 
 /** Views by id: value, and why there is none. Beside a state that is shown whole, so are they. */
 export function showViews(
@@ -193,9 +193,9 @@ export function showActions(
     // A gate may open or shut without the action being written.
     const isFixed = definition.if === undefined && definition.enabled === undefined &&
       !sight.room.gated.size;
-    if (since !== undefined && ((isFixed && entry.touched <= since) || sight.room.head <= since)) {
-      continue;
-    }
+    const isSame = since !== undefined && isFixed && entry.touched <= since &&
+      !isBack(sight, definition.scope, since);
+    if (isSame || (since !== undefined && sight.room.head <= since)) continue;
     shown.set(id, showAction(sight, hot, id, entry, definition, query));
   }
   return shown;

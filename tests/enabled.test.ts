@@ -154,6 +154,32 @@ Deno.test("A disabled agent takes its scope, actions and messages along, and may
   }, ["alice", "bob", "carol", "dave"]);
 });
 
+Deno.test("Reading since a record tells what is back with an agent that lost its enabled", async () => {
+  await World.run(async (world) => {
+    await world.register("carol", "save", { writes: [{ scope: "carol", key: "x", value: 1 }] });
+    await world.must("carol", "save");
+    await world.must("carol", "_send_message", { body: 1 });
+    await world.register("carol", "mine", { scope: "carol" });
+    const patch = (body: unknown) => world.call("PATCH", "/agents/carol", "admin", body);
+    await patch({ enabled: false });
+    for (const door of ["shut", "open"]) {
+      const { seq } = await world.context("admin");
+      await patch({ enabled: null });
+      const { state, actions, messages } = await world.context("admin", `since=${seq}&peek=true`);
+      const told = [state.carol, actions.mine?.value.available, messages.recent.length];
+      assert.deepEqual([told[0].x?.value, told[1], told[2]], [1, true, 1], door);
+      // Something else is gated now: it is the same in rooms where `enabled` is in use.
+      if (door === "shut") await world.register("admin", "other", { enabled: "1 == 1" });
+      await patch({ enabled: false });
+    }
+    await patch({ enabled: null });
+    const { seq } = await world.context("admin");
+    await patch({ meta: { n: 1 } });
+    const { state, messages } = await world.context("admin", `since=${seq}&peek=true`);
+    assert.deepEqual([state.carol, messages.recent], [{}, []], "nothing of it came or went");
+  }, ["alice", "bob", "carol"]);
+});
+
 Deno.test("Waits wake when an agent that had no enabled gets one", async () => {
   await World.run(async (world) => {
     await world.register("carol", "own", { scope: "carol", writes: [] });
