@@ -11,7 +11,7 @@ import type { Sight } from "../sight.ts";
 import { availabilityOf } from "../sight/availability.ts";
 import { builtinMeta, metaOf } from "../sight/meta.ts";
 import { shownError } from "../sight/errors.ts";
-import { programOf } from "../sight/programs.ts";
+import { knownProgram, programOf } from "../sight/programs.ts";
 import { tierOf } from "../sight/scores.ts";
 import { typeInstead } from "../surfaces.ts";
 import { placeholdersIn } from "../templates.ts";
@@ -53,6 +53,22 @@ export function mayContestHaveChanged(room: Room, since: number): boolean {
   return false;
 }
 
+/** Can a view come to something else though no record says so? */
+function isPassing(sight: Sight, id: string): boolean {
+  return sight.view(id)?.isVolatile === true || sight.live.memos.isPassing(`view:${id}`);
+}
+
+/** Can an action's availability come to something else though no record says so? */
+function hasPassingGate(sight: Sight, definition: ActionDefinition): boolean {
+  const program = knownProgram(definition.if, "action");
+  if (!program) return false;
+  const ofViews = program.refs.filter(({ root }) => root === "views").map(({ path }) => path[0]);
+  return program.passing.length > 0 || program.roots.has("memory") ||
+    ofViews.some((id) =>
+      (typeof id === "string" ? [id] : sight.viewIds()).some((each) => isPassing(sight, each))
+    );
+}
+
 function showView(
   sight: Sight,
   id: string,
@@ -69,7 +85,7 @@ function showView(
     return { value: result.value, system: true, _meta: builtinMeta() };
   }
   const { since } = query;
-  const isSame = since !== undefined && !result.isVolatile && entry.touched <= since &&
+  const isSame = since !== undefined && !isPassing(sight, id) && entry.touched <= since &&
     sight.live.memos.isUnchanged(`view:${id}`, since) &&
     !mayHaveFlipped(sight, "_views", id, since);
   if (isSame) return undefined;
@@ -195,7 +211,9 @@ export function showActions(
       !sight.room.gated.size;
     const isSame = since !== undefined && isFixed && entry.touched <= since &&
       !isBack(sight, definition.scope, since);
-    if (isSame || (since !== undefined && sight.room.head <= since)) continue;
+    const isStill = since !== undefined && sight.room.head <= since &&
+      !hasPassingGate(sight, definition);
+    if (isSame || isStill) continue;
     shown.set(id, showAction(sight, hot, id, entry, definition, query));
   }
   return shown;

@@ -30,7 +30,12 @@ export interface Memo<T> {
   readonly cells: readonly string[];
   /** The head at which it was computed. */
   readonly at: number;
+  /** Does it hang on what no record says? Undefined until somebody asks. */
+  isPassing?: boolean;
 }
+
+/** Cells that change without a record: presence, what was read, trust, memories. */
+const PASSING_CELL = /^(presence|unread|trust|memory):/;
 
 /** The whole-scope cell of a scope. */
 export function scopeCell(scope: string): string {
@@ -76,6 +81,18 @@ export class Memos {
   isUnchanged(key: string, since: number): boolean {
     const memo = this.#memos.get(key);
     return memo !== undefined && memo.at <= since;
+  }
+
+  /** Can a kept result come to something else though no record says so? */
+  isPassing(key: string): boolean {
+    const memo = this.#memos.get(key);
+    if (!memo) return false;
+    if (memo.isPassing === undefined) {
+      // Said before it is known: what reads itself in a circle is asked once.
+      memo.isPassing = false;
+      memo.isPassing = memo.cells.some((cell) => PASSING_CELL.test(cell) || this.isPassing(cell));
+    }
+    return memo.isPassing;
   }
 
   /** Is it certain that a thing's `enabled` has come to the same for this reader since `since`? */

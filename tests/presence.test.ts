@@ -330,3 +330,34 @@ Deno.test("Leaving ends an agent's presence, its waits and its claims, and wakes
     assert.equal((await world.call("GET", "/poll")).body.waits.length, 0);
   });
 });
+
+Deno.test("Reading since the newest record shows what presence and the clock may have changed", async () => {
+  await World.run(async (world) => {
+    const view = (id: string, expr: string) =>
+      world.must("alice", "_register_view", { id, expr, scope: "_shared" });
+    await view("mood", "agents.alice.value.status");
+    await view("by_way", 'views.mood.value + "!"');
+    await view("calm", "1");
+    const late = 'now > timestamp("2026-11-20T08:00:10Z")';
+    const gates = {
+      busy: 'agents.alice.value.status == "busy"',
+      moody: "views.by_way.value != ''",
+    };
+    for (const [id, gate] of Object.entries({ ...gates, late, calm: "views.calm.value == 2" })) {
+      await world.register("alice", id, { if: gate });
+    }
+    const { seq, actions } = await world.context("bob");
+    assert.deepEqual([actions.busy.value.available, actions.late.value.available], [false, false]);
+    await WAYS._set_status(world, "alice", "busy");
+    await world.pass(20_000);
+    const told = await world.context("bob", `since=${seq}&peek=true`);
+    assert.equal(told.seq, seq, "no record came between");
+    assert.deepEqual([told.views.mood.value, told.views.by_way.value], ["busy", "busy!"]);
+    assert.deepEqual(Object.keys(told.views).sort(), ["by_way", "mood"]);
+    assert.deepEqual(Object.keys(told.actions).sort(), ["busy", "late", "moody"]);
+    assert.deepEqual(
+      [told.actions.busy.value.available, told.actions.late.value.available],
+      [true, true],
+    );
+  });
+});
