@@ -13,6 +13,7 @@ import type { Engine } from "./engine.ts";
 import type { Moment } from "./engine/types.ts";
 import type { HotRoom } from "./engine/hot.ts";
 import { isPrivateScope } from "./policy.ts";
+import { isNewSince } from "./room/changes.ts";
 import { callerEyes, type Eyes, Sight } from "./sight.ts";
 import type { Json, JsonObject } from "./types.ts";
 
@@ -165,14 +166,18 @@ function removedSince({ room, hot }: Moment, sight: Sight, since: number): Json[
     if (!entry || !sight.isThere(scope, key, entry)) add(scope, key);
   }
   if (room.contested.size === 0 && mayContestHaveChanged(room, since)) add("_views", "_contested");
+  // What came only since, and is hidden, was never there.
+  const addKnown = (scope: string, key: string): void => {
+    if (!isNewSince(scope, key, room.get(scope, key)!, since)) add(scope, key);
+  };
   // With an agent go its scope, its actions and its messages.
   const addThingsOf = (agent: string): void => {
-    for (const key of room.scopes.get(agent)?.keys() ?? []) add(agent, key);
+    for (const key of room.scopes.get(agent)?.keys() ?? []) addKnown(agent, key);
     for (const id of room.scopes.get("_actions")?.keys() ?? []) {
-      if (room.action(id)!.scope === agent) add("_actions", id);
+      if (room.action(id)!.scope === agent) addKnown("_actions", id);
     }
     for (const { seq } of room.messages.places) {
-      if (room.message(seq)!.from === agent) add("_messages", String(seq));
+      if (room.message(seq)!.from === agent) addKnown("_messages", String(seq));
     }
   };
   for (const cell of room.gated) {
@@ -182,7 +187,7 @@ function removedSince({ room, hot }: Moment, sight: Sight, since: number): Json[
     const isSame = hot.memos.isGateUnchanged(cell, sight.viewer, since) && entry.touched <= since;
     if (isSame || sight.isThere(scope, key, entry)) continue;
     if (scope === "_agents") addThingsOf(key);
-    else add(scope, key);
+    else addKnown(scope, key);
   }
   return [...gone.values()];
 }

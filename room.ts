@@ -215,6 +215,8 @@ export class Room {
     if (write.op === "delete" || write.op === "expire") {
       if (!old) return;
       this.put(write.scope, write.key, undefined, saved);
+      // What lay dormant was gone before.
+      if (isDormant(old.timer)) return;
       this.removals.push({ seq: record.seq, scope: write.scope, key: write.key });
       return;
     }

@@ -39,6 +39,11 @@ export function literalTargets(action: ActionDefinition): string[] {
   return [...new Set(targets)];
 }
 
+/** Was an entry not there at record `since`? One that went in between is among the removals. */
+export function isNewSince(scope: string, key: string, entry: Entry, since: number): boolean {
+  return scope === "_messages" ? Number(key) > since : entry.revision === 1 && entry.seq > since;
+}
+
 /** Does an action come under another scope, with whose agent it is there or hidden? */
 export function changesHands(old: Entry | undefined, next: Entry): boolean {
   const scopeOf = ({ value }: Entry): string => (value as unknown as ActionDefinition).scope;

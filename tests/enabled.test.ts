@@ -180,6 +180,32 @@ Deno.test("Reading since a record tells what is back with an agent that lost its
   }, ["alice", "bob", "carol"]);
 });
 
+Deno.test("Reading since a record does not name as removed what was never there", async () => {
+  await World.run(async (world) => {
+    const enabled = 'self != "bob"';
+    const dormant = { timer: { ms: 60_000, effect: "enable" } };
+    const hidden = (id: string, write: unknown) =>
+      world.register("alice", id, { writes: [write], enabled });
+    await hidden("put", { key: "x", value: 1, enabled });
+    await hidden("lull", { key: "asleep", value: 1, ...dormant });
+    await hidden("drop", { key: "asleep", delete: true });
+    await world.must("alice", "lull");
+    const { seq } = await world.context("bob");
+    const wait = await world.wait("bob", { since: seq });
+    await world.must("alice", "drop");
+    await world.must("alice", "put");
+    await world.must("alice", "_send_message", { body: 1, enabled });
+    await world.must("alice", "_send_message", { body: 2, ...dormant });
+    await world.must("alice", "_register_view", { id: "v", expr: "1", enabled });
+    await turns(16);
+    assert.equal(wait.reply(), undefined);
+    // The actions that were invoked are hidden as well, but may have come to be hidden since.
+    const { removed, state } = await world.context("bob", `since=${seq}&peek=true`);
+    assert.deepEqual(removed, [{ action: "put" }, { action: "drop" }]);
+    assert.deepEqual(state._shared, {});
+  });
+});
+
 Deno.test("Waits wake when an agent that had no enabled gets one", async () => {
   await World.run(async (world) => {
     await world.register("carol", "own", { scope: "carol", writes: [] });

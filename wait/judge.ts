@@ -5,7 +5,7 @@ import type { Moment } from "../engine/types.ts";
 import type { HotRoom } from "../engine/hot.ts";
 import { AGENT_SILENT_MS, WAIT_GRACE_MS } from "../limits.ts";
 import { canReadScope } from "../policy.ts";
-import { cellOf, splitCell } from "../room/changes.ts";
+import { cellOf, isNewSince, splitCell } from "../room/changes.ts";
 import type { Scope } from "../room/scope.ts";
 import { callerEyes, ownEyes, Sight, Tracker } from "../sight.ts";
 import type { Json, JsonObject, Millis } from "../types.ts";
@@ -97,10 +97,7 @@ function hasComeOrGone(
   if (!sight.eyes.canRead(scope)) return false;
   const entry = sight.room.get(scope, key)!;
   const isThere = sight.isThere(scope, key, entry);
-  const isNew = scope === "_messages"
-    ? Number(key) > since
-    : entry.revision === 1 && entry.seq > since;
-  if (isNew && !isThere) {
+  if (!isThere && isNewSince(scope, key, entry, since)) {
     // What is written to it later is hidden, too.
     hidden?.add(cell);
     return false;
