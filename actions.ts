@@ -164,7 +164,7 @@ export function decideRegisterAction(
       ...(timer ? { timer: timer as unknown as JsonObject } : {}),
       revision: write.revision,
       version: write.version,
-      ...warningsOf(room, definition, redefinition),
+      ...warningsOf(moment, acting, definition, redefinition),
     }),
   };
 }
@@ -197,7 +197,8 @@ function redefined(
 }
 
 function warningsOf(
-  room: Room,
+  { hot, room, now }: Moment,
+  { agent, seesAll }: Acting,
   definition: ActionDefinition,
   redefinition: JsonObject | undefined,
 ): JsonObject {
@@ -207,14 +208,18 @@ function warningsOf(
     warnings.push("action_redefined");
     facts["redefinition"] = redefinition;
   }
-  const mine = literalTargets(definition).filter((target) => room.contested.has(target));
-  if (mine.length > 0) {
+  const sight = new Sight(hot, callerEyes(room, agent, seesAll), now);
+  const competing = literalTargets(definition).map((target) => ({
+    target,
+    // The new one need not be there yet to be told of the others.
+    actions: (room.contested.get(target) ?? []).filter((id) =>
+      id === definition.id || sight.entry("_actions", id) !== undefined
+    ),
+  })).filter(({ actions }) => actions.length > 1);
+  if (competing.length > 0) {
     warnings.push("competing_write_targets");
-    facts["contested_targets"] = mine;
-    facts["competing_actions"] = mine.map((target) => ({
-      target,
-      actions: [...room.contested.get(target)!],
-    }));
+    facts["contested_targets"] = competing.map(({ target }) => target);
+    facts["competing_actions"] = competing;
     facts["help"] = "contested_actions";
   }
   if (warnings.length === 0) return {};

@@ -8,7 +8,7 @@ import { collectMessages, earlier, type MessagesSection } from "./context/messag
 import { inShape } from "./context/plain.ts";
 import type { ContextQuery } from "./context/query.ts";
 import { collectState, showEntry, type StateSection, tierFor } from "./context/state.ts";
-import { mayContestHaveChanged, showActions, showAgents, showViews } from "./context/vocabulary.ts";
+import { mayContestHaveGone, showActions, showAgents, showViews } from "./context/vocabulary.ts";
 import type { Engine } from "./engine.ts";
 import type { Moment } from "./engine/types.ts";
 import type { HotRoom } from "./engine/hot.ts";
@@ -105,7 +105,7 @@ function frameOf(
   if (acting.seesAll && query.include.has("_hidden")) frame["hidden"] = hiddenThings(moment, sight);
   if (query.since !== undefined) frame["removed"] = removedSince(moment, sight, query.since);
   frame["_shaping"] = shapingOf(query, collected);
-  frame["_context"] = { depth: query.depth, help: helpFor(moment, collected) };
+  frame["_context"] = { depth: query.depth, help: helpFor(sight, collected) };
   return frame;
 }
 
@@ -140,10 +140,12 @@ function hiddenThings({ room }: Moment, sight: Sight): Json[] {
 }
 
 /** Help keys that fit what the reader sees. */
-function helpFor({ room }: Moment, { messages, views, state }: Collected): string[] {
+function helpFor(sight: Sight, { messages, views, state }: Collected): string[] {
   const help: string[] = [];
-  if ((room.scopes.get("_actions")?.entries.size ?? 0) === 0) help.push("vocabulary_bootstrap");
-  if (room.contested.size > 0) help.push("contested_actions");
+  if ((sight.room.scopes.get("_actions")?.entries.size ?? 0) === 0) {
+    help.push("vocabulary_bootstrap");
+  }
+  if (sight.contested.size > 0) help.push("contested_actions");
   if (Number(messages?.counters["directed_unread"] ?? 0) > 0) help.push("directed_messages");
   if (!state.isWhole) help.push("shaping");
   const isBroken = [...views.values()].some((view) =>
@@ -165,7 +167,7 @@ function removedSince({ room, hot }: Moment, sight: Sight, since: number): Json[
     const entry = room.get(scope, key);
     if (!entry || !sight.isThere(scope, key, entry)) add(scope, key);
   }
-  if (room.contested.size === 0 && mayContestHaveChanged(room, since)) add("_views", "_contested");
+  if (mayContestHaveGone(sight, since)) add("_views", "_contested");
   // What came only since, and is hidden, was never there.
   const addKnown = (scope: string, key: string): void => {
     if (!isNewSince(scope, key, room.get(scope, key)!, since)) add(scope, key);

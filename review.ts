@@ -53,8 +53,9 @@ export function review(moment: Moment, acting: Acting): JsonObject {
   };
 }
 
-function actionsOf({ room }: Sight): [string, ActionDefinition][] {
-  return (room.scopes.get("_actions")?.keys() ?? []).map((id) => [id, room.action(id)!]);
+function actionsOf(sight: Sight): [string, ActionDefinition][] {
+  const ids = sight.room.scopes.get("_actions")?.keys() ?? [];
+  return ids.filter((id) => sight.entry("_actions", id)).map((id) => [id, sight.room.action(id)!]);
 }
 
 /** Gates that fail, and gates that are shut for everybody for good. */
@@ -255,7 +256,7 @@ function reviewContests(sight: Sight): Finding[] {
       "Let one action write it, give them gates that exclude each other, or use if_version.",
     help: "contested_actions",
   });
-  for (const [target, ids] of sight.room.contested) findings.push(about(target, ids, ""));
+  for (const [target, ids] of sight.contested) findings.push(about(target, ids, ""));
   const literal = new Map<string, string[]>(), templates = new Map<string, string[]>();
   for (const [id, action] of actionsOf(sight)) {
     for (const { scope = "_shared", key, value } of action.writes) {

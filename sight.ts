@@ -67,6 +67,7 @@ export class Sight {
   #scorer: Scorer | undefined;
   #views: Map<string, ViewResult> | undefined;
   #roots: Map<string, Value | undefined> | undefined;
+  #contested: ReadonlyMap<string, readonly string[]> | undefined;
 
   constructor(
     readonly live: LiveRoom,
@@ -262,8 +263,7 @@ export class Sight {
     const ids = (scope?.keys() ?? []).filter((id) =>
       this.isThere("_views", id, scope!.entries.get(id)!)
     );
-    this.read(scopeCell("_actions"));
-    return this.room.contested.size > 0 ? ["_contested", ...ids] : [...ids];
+    return this.contested.size > 0 ? ["_contested", ...ids] : [...ids];
   }
 
   /** A view's value as of now; undefined when it is not there for this reader. */
@@ -282,11 +282,21 @@ export class Sight {
     return result;
   }
 
-  private contestedView(): ViewResult | undefined {
+  /** What each contested target's actions are, as far as they are there for this reader. */
+  get contested(): ReadonlyMap<string, readonly string[]> {
     this.read(scopeCell("_actions"));
-    if (this.room.contested.size === 0) return undefined;
+    const { contested, gated, timers } = this.room;
+    if (contested.size === 0 || (gated.size === 0 && timers.pending === 0)) return contested;
+    return this.#contested ??= contestedAmong(
+      contested,
+      (id) => this.entry("_actions", id) !== undefined,
+    );
+  }
+
+  private contestedView(): ViewResult | undefined {
+    if (this.contested.size === 0) return undefined;
     const value = Object.fromEntries(
-      [...this.room.contested].map(([target, ids]) => [target, [...ids]]),
+      [...this.contested].map(([target, ids]) => [target, [...ids]]),
     );
     return { value, isVolatile: false };
   }
@@ -342,6 +352,19 @@ export class Sight {
       this.pool.spent += budget.spent;
     }
   }
+}
+
+/** The contests that are left among those actions. */
+function contestedAmong(
+  contested: ReadonlyMap<string, readonly string[]>,
+  isThere: (id: string) => boolean,
+): Map<string, string[]> {
+  const left = new Map<string, string[]>();
+  for (const [target, all] of contested) {
+    const ids = all.filter(isThere);
+    if (ids.length > 1) left.set(target, ids);
+  }
+  return left;
 }
 
 function failedView(code: string, message: string, hint?: string): ViewResult {

@@ -6,6 +6,7 @@ import { CelError } from "../cel.ts";
 import { BUILTINS } from "../builtins.ts";
 import type { HotRoom } from "../engine/hot.ts";
 import { AGENT_SILENT_MS } from "../limits.ts";
+import { isNewSince, literalTargets, splitCell } from "../room/changes.ts";
 import type { Room } from "../room.ts";
 import type { Sight } from "../sight.ts";
 import { availabilityOf } from "../sight/availability.ts";
@@ -42,15 +43,19 @@ export function showViews(
   return shown;
 }
 
-/** May `_contested` read differently than at record `since`: was an action written or taken away? */
-export function mayContestHaveChanged(room: Room, since: number): boolean {
-  for (const { seq } of room.scopes.get("_actions")?.entries.values() ?? []) {
-    if (seq > since) return true;
+/** May `_contested` read differently than at record `since`: did an action come, go or change? */
+function mayContestHaveChanged(sight: Sight, since: number): boolean {
+  const { room } = sight;
+  for (const { seq, shown = 0 } of room.scopes.get("_actions")?.entries.values() ?? []) {
+    if (seq > since || shown > since) return true;
   }
-  for (let i = room.removals.length - 1; i >= 0 && room.removals[i]!.seq > since; i--) {
-    if (room.removals[i]!.scope === "_actions") return true;
+  for (const seq of room.ungated.values()) if (seq > since) return true;
+  for (const cell of room.gated) {
+    const [scope, key] = splitCell(cell);
+    const carries = scope === "_actions" || scope === "_agents";
+    if (carries && mayHaveFlipped(sight, scope, key, since)) return true;
   }
-  return false;
+  return isActionRemoved(room, since);
 }
 
 /** Can a view come to something else though no record says so? */
@@ -69,6 +74,24 @@ function hasPassingGate(sight: Sight, definition: ActionDefinition): boolean {
     );
 }
 
+/** Has `_contested` perhaps gone after record `since`? What is only hidden still stands in the room. */
+export function mayContestHaveGone(sight: Sight, since: number): boolean {
+  const { room } = sight;
+  if (sight.contested.size > 0) return false;
+  if (room.contested.size > 0) return mayContestHaveChanged(sight, since);
+  for (const [id, entry] of room.scopes.get("_actions")?.entries ?? []) {
+    if (entry.seq > since && !isNewSince("_actions", id, entry, since)) return true;
+  }
+  return isActionRemoved(room, since);
+}
+
+function isActionRemoved({ removals }: Room, since: number): boolean {
+  for (let i = removals.length - 1; i >= 0 && removals[i]!.seq > since; i--) {
+    if (removals[i]!.scope === "_actions") return true;
+  }
+  return false;
+}
+
 function showView(
   sight: Sight,
   id: string,
@@ -79,7 +102,7 @@ function showView(
   if (!result) return undefined;
   const entry = sight.room.get("_views", id);
   if (!entry) {
-    if (query.since !== undefined && !mayContestHaveChanged(sight.room, query.since)) {
+    if (query.since !== undefined && !mayContestHaveChanged(sight, query.since)) {
       return undefined;
     }
     return { value: result.value, system: true, _meta: builtinMeta() };
@@ -201,16 +224,20 @@ export function showActions(
     if (query.depth !== "lean") value["params"] = builtin.params as unknown as Json;
     shown.set(id, { value, _meta: BUILTIN_META });
   }
+  const { since } = query;
+  let known: boolean | undefined;
+  // Another's coming or going shows with those that write what it writes.
+  const isContestNew = (): boolean => known ??= mayContestHaveChanged(sight, since!);
   for (const id of sight.room.scopes.get("_actions")?.keys() ?? []) {
     const entry = sight.entry("_actions", id);
     if (!entry) continue;
     const definition = sight.room.action(id)!;
-    const { since } = query;
     // A gate may open or shut without the action being written.
     const isFixed = definition.if === undefined && definition.enabled === undefined &&
       !sight.room.gated.size;
     const isSame = since !== undefined && isFixed && entry.touched <= since &&
-      !isBack(sight, definition.scope, since);
+      !isBack(sight, definition.scope, since) &&
+      !(isContestNew() && literalTargets(definition).length > 0);
     const isStill = since !== undefined && sight.room.head <= since &&
       !hasPassingGate(sight, definition);
     if (isSame || isStill) continue;

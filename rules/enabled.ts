@@ -174,13 +174,16 @@ class EnabledGraph {
   }
 
   private collect(program: Program | undefined, own: string, reads: Set<string>): void {
-    for (const { root, path: [first, second] } of program?.refs ?? []) {
+    for (const { root, path: [first, second, third] } of program?.refs ?? []) {
       if (root === "state") {
         this.addState(first === "self" ? own : first ?? null, second ?? null, reads);
       } else if (root === "views") this.addViews(first ?? null, reads);
       else if (root === "agents") this.addGated("_agents", first ?? null, reads);
-      else if (root === "actions") this.addActions(first ?? null, reads);
-      else if (root === "messages") {
+      else if (root === "actions") {
+        // With whom an action competes hangs on which others are there.
+        const isOfAll = second === "_meta" && (third ?? "contested") === "contested";
+        this.addActions(isOfAll ? null : first ?? null, reads);
+      } else if (root === "messages") {
         this.addGated("_messages", null, reads);
         // Any agent may send one.
         this.addGated("_agents", null, reads);
@@ -210,6 +213,7 @@ class EnabledGraph {
   private addViews(id: string | null, reads: Set<string>): void {
     const ids = id === null ? this.keysOf("_views") : [id];
     for (const view of ids) reads.add(cellOf("_views", view));
+    if (id === null || id === "_contested") this.addActions(null, reads);
   }
 
   private addActions(id: string | null, reads: Set<string>): void {

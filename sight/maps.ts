@@ -110,7 +110,7 @@ export function metaMap(
 /** Ids of the other actions that write a literal target of this one. */
 export function contestedWith(sight: Sight, action: string): string[] {
   const others = new Set<string>();
-  for (const ids of sight.room.contested.values()) {
+  for (const ids of sight.contested.values()) {
     if (ids.includes(action)) ids.forEach((id) => id !== action && others.add(id));
   }
   return [...others].sort();

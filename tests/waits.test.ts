@@ -415,6 +415,50 @@ Deno.test("An action that comes under an agent hidden from a reader is gone for 
   });
 });
 
+Deno.test("Actions that are not there for a reader compete with none of those that are", async () => {
+  await World.run(async (world) => {
+    const writes = [{ key: "t", value: 1 }];
+    await world.register("alice", "w1", { scope: "_shared", writes });
+    const { seq: since } = await world.context("bob");
+    const wait = await world.wait("bob", { since });
+    const enabled = 'self == "alice" || has(state._shared.open)';
+    await world.register("alice", "hid", { enabled, writes });
+    const timer = { ms: 60_000, effect: "enable" };
+    await world.register("alice", "dorm", { timer, writes });
+    await turns(16);
+    assert.equal(wait.reply(), undefined);
+    const looks = async (who: string, more = ""): Promise<unknown[]> => {
+      const { views, actions } = await world.context(who, `peek=true${more}`);
+      return [views._contested?.value, actions.w1?._meta.contested];
+    };
+    const both = [{ "_shared:t": ["hid", "w1"] }, ["hid"]];
+    assert.deepEqual(await looks("bob"), [undefined, []]);
+    assert.deepEqual(await looks("alice"), both);
+    const exprs = ["contested(actions)", '"_contested" in views', "actions.w1._meta.contested"];
+    assert.deepEqual(await Promise.all(exprs.map((e) => world.eval("bob", e))), [[], false, []]);
+    const { text } = await world.call("GET", "/vocabulary", "bob");
+    const found = (await world.call("GET", "/vocabulary", "alice")).text;
+    const names = [text.includes('"hid'), text.includes('"dorm'), found.includes('"hid')];
+    assert.deepEqual(names, [false, false, true]);
+    const set = await withSet(world);
+    await set("open", 1, "bob");
+    await turns(16);
+    assert.equal(wait.reply()?.body.triggered, true);
+    assert.deepEqual(await looks("bob", `&since=${since}`), both);
+    await world.pass(60_000);
+    assert.deepEqual(await looks("bob", `&since=${since}`), [
+      { "_shared:t": ["dorm", "hid", "w1"] },
+      ["dorm", "hid"],
+    ]);
+    const { body } = await world.register("bob", "late", { enabled: false, writes });
+    assert.deepEqual(body.competing_actions[0].actions, ["dorm", "hid", "late", "w1"]);
+    await world.must("alice", "_delete_action", { id: "hid" });
+    await world.register("alice", "hid", { enabled: 'self == "alice"', writes });
+    const other = await world.register("bob", "later", { writes });
+    assert.deepEqual(other.body.competing_actions[0].actions, ["dorm", "later", "w1"]);
+  });
+});
+
 Deno.test("A volatile view is looked at once a second while a wait needs it", async () => {
   await World.run(async (world) => {
     const soon = new Date(world.clock.now() + 2_500).toISOString();
