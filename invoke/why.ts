@@ -13,7 +13,7 @@ import type { Sight } from "../sight.ts";
 import { programOf } from "../sight/programs.ts";
 import { iso } from "../timers.ts";
 import type { JsonObject } from "../types.ts";
-import { whoCould, writersOf } from "./could.ts";
+import { seenBy, whoCould, writersOf } from "./could.ts";
 import { type Audience, readsBeyond } from "./failures.ts";
 
 /** Explains a gate that did not hold, to somebody who may read only so much. */
@@ -63,13 +63,16 @@ function describePart(
 ): JsonObject {
   const { room } = sight;
   const couldChange = new Set<string>();
+  const reader = seenBy(sight, audience.agent);
   const operands = part.operands.map((operand): JsonObject => {
     const { path, segments } = operand;
     const cell = cellBehind(sight, segments);
     if (told && !told.has(segments.join("\u0000"))) return { hidden: true };
     if (!mayRead(room, sight, segments, audience)) return { path, hidden: true };
     for (const { scope, key } of cell ? sourcesOf(room, cell) : []) {
-      for (const id of writersOf(room, scope, key)) couldChange.add(id);
+      for (const id of writersOf(room, scope, key)) {
+        if (reader.entry("_actions", id)) couldChange.add(id);
+      }
     }
     if (operand.missing) return { path, missing: true };
     const entry = cell && room.get(cell.scope, cell.key);

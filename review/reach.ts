@@ -175,7 +175,7 @@ export class Reach {
         if (scope !== null) writersOf(this.sight.room, scope, key).forEach((w) => ids.add(w));
       }
     }
-    return [...ids].sort();
+    return [...ids].filter((id) => this.sight.entry("_actions", id)).sort();
   }
 }
 

@@ -229,6 +229,15 @@ Deno.test("a refusal says who wrote what shut the gate, which element decided, a
     { action: "unready", agents: ["alice", "bob"] },
   ]);
   assert.deepEqual(view.could_change, ["ready", "unready"]);
+  const writes = [{ scope: "_votes", key: "two", value: true }];
+  const hidden = { timer: { ms: 60_000, effect: "enable" }, writes };
+  await on.invoke(id, "_register_action", { id: "asleep", ...hidden }, admin);
+  const enabled = 'self == "bob"';
+  await on.invoke(id, "_register_action", { id: "bobs", enabled, writes }, admin);
+  const hints = async (token?: string): Promise<string[]> =>
+    (await on.invoke(id, "go", {}, token)).body.why[0].could_change;
+  assert.deepEqual(await hints(alice), ["ready", "unready"]);
+  assert.deepEqual(await hints(bob), ["bobs", "ready", "unready"]);
   await on.close();
 });
 
