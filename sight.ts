@@ -137,6 +137,14 @@ export class Sight {
     return entry.enabled === undefined || this.isEnabled(scope, key, entry.enabled);
   }
 
+  /** Is there anything in a scope for this reader? */
+  holdsAny(scope: string): boolean {
+    const { room } = this;
+    const holder = room.scopes.get(scope);
+    if (!holder || (room.gated.size === 0 && room.timers.pending === 0)) return !!holder;
+    return holder.keys().some((key) => this.isThere(scope, key, holder.entries.get(key)!));
+  }
+
   /** The agent whose `enabled` carries over to an entry. */
   private keeperOf(scope: string, key: string, entry: Entry): string | undefined {
     if (isPrivateScope(scope)) return scope;

@@ -37,7 +37,8 @@ function visibleScopes(sight: Sight, query: ContextQuery): [shown: string, scope
   if (eyes.own !== undefined) scopes.push(["self", eyes.own]);
   const names = new Set<string>();
   for (const name of room.scopes.keys()) {
-    if ((isCustomScope(name) || isPrivateScope(name)) && eyes.canRead(name)) names.add(name);
+    const isNamed = isCustomScope(name) ? sight.holdsAny(name) : isPrivateScope(name);
+    if (isNamed && eyes.canRead(name)) names.add(name);
   }
   for (const grant of grantsOf(room, eyes.self)) {
     if (grant !== "*" && eyes.canRead(grant)) names.add(grant);

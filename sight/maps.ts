@@ -139,7 +139,11 @@ export class StateMap extends CelMap {
     this.sight.read("scopes");
     this.sight.read(scopeCell("_agents"));
     const names = new Set<string>(["_shared"]);
-    for (const name of room.scopes.keys()) if (eyes.canRead(name)) names.add(name);
+    for (const name of room.scopes.keys()) {
+      if (eyes.canRead(name) && (isPrivateScope(name) || this.sight.holdsAny(name))) {
+        names.add(name);
+      }
+    }
     const agents = grantsOf(room, eyes.self).includes("*")
       ? room.scopes.get("_agents")?.keys() ?? []
       : [];

@@ -209,6 +209,36 @@ Deno.test("Reading since a record does not name as removed what was never there"
   });
 });
 
+Deno.test("A custom scope in which all is hidden from a reader is not named to it", async () => {
+  await World.run(async (world) => {
+    const enabled = 'self == "alice" || has(state._shared.open)';
+    const door = await withDoor(world);
+    await world.must("admin", "_register_view", { id: "names", expr: "state.keys()" });
+    await world.register("alice", "put", {
+      writes: [{ scope: "_secret", key: "x", value: 1, enabled }],
+      enabled,
+    });
+    await world.register("alice", "later", {
+      writes: [{ scope: "_late", key: "x", value: 1, timer: { ms: 1_000, effect: "enable" } }],
+    });
+    await world.must("alice", "put");
+    await world.must("alice", "later");
+    const named = async (who: string): Promise<unknown[]> => {
+      const { state, views } = await world.context(who);
+      const keys = await world.eval(who, "state.keys()") as string[];
+      const asked = await world.context(who, "peek=true&only=state._secret");
+      const all = [Object.keys(state), keys, views.names.value, Object.keys(asked.state)];
+      return all.map((names) => ["_secret", "_late"].filter((name) => names.includes(name)));
+    };
+    assert.deepEqual(await named("bob"), [[], [], [], []]);
+    assert.deepEqual(await named("alice"), [["_secret"], ["_secret"], [], ["_secret"]]);
+    await door(true);
+    await world.pass(1_000);
+    const both = ["_secret", "_late"];
+    assert.deepEqual(await named("bob"), [both, both, both, ["_secret"]]);
+  });
+});
+
 Deno.test("Waits wake when an agent that had no enabled gets one", async () => {
   await World.run(async (world) => {
     await world.register("carol", "own", { scope: "carol", writes: [] });
