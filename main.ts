@@ -186,7 +186,10 @@ async function prepareFolder(url: string): Promise<void> {
 
 /** Through the framework, where no route of a room's was meant as it stands. */
 async function goLongWay(app: Hono, request: Request): Promise<Response> {
-  return withCommonHeaders(await app.fetch(request), newRequestId());
+  const answer = withCommonHeaders(await app.fetch(request), newRequestId());
+  if (request.method !== "HEAD" || !answer.ok || answer.status === 204) return answer;
+  // Of no body the server would say its length, as if a GET's were none.
+  return new Response(new Blob([]).stream(), answer);
 }
 
 /** Puts the routes of the table on the app, and those of rooms on the short way to them. */

@@ -42,10 +42,11 @@ export function mountPages(app: Hono, deps: PageDeps): ErrorPages {
   const docs = (): readonly Doc[] => index ??= indexDocuments(deps.documents);
   const visitor = visitorOf(deps.config);
   app.get("/", async (c) => {
+    const moved = behindHash(new URL(c.req.url));
+    if (moved) return moved;
     const room = c.req.query("room");
     if (room !== undefined && room !== "") {
-      return behindHash(new URL(c.req.url)) ??
-        await dashboard(frontend, deps, room, visitor(c.req.raw));
+      return await dashboard(frontend, deps, room, visitor(c.req.raw));
     }
     if (!wantsHtml(c.req.raw)) return compressed(c.req.raw, deps.skill());
     const script = await scriptPath(frontend, "landing.js", deps.log);

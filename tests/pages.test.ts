@@ -196,6 +196,28 @@ Deno.test("A file that is known already is not sent again, and each encoding has
     }
   }));
 
+Deno.test("HEAD says of a page what GET does, and no length that it does not have", () =>
+  withService(async (on) => {
+    const server = Deno.serve({ port: 0, onListen: () => undefined }, (r) => on.service.fetch(r));
+    try {
+      for (const path of ["/", "/overview", "/docs", "/SKILL.md", "/reference/api.md"]) {
+        for (const encoding of ["gzip", "identity"]) {
+          const headers = { "Accept-Encoding": encoding };
+          const url = `http://127.0.0.1:${server.addr.port}${path}`;
+          const head = await fetch(url, { method: "HEAD", headers });
+          const { status, headers: said } = await sent(on, path, headers).then((r) => r.response);
+          assert.equal(head.status, status, path);
+          for (const name of ["Content-Type", "Content-Encoding", "Vary"]) {
+            assert.equal(head.headers.get(name), said.get(name), `${path}: ${name}`);
+          }
+          assert.notEqual(head.headers.get("Content-Length"), "0", `${path} as ${encoding}`);
+        }
+      }
+    } finally {
+      await server.shutdown();
+    }
+  }));
+
 Deno.test("A token that was sent along goes behind the #, out of what is sent, kept or referred to", () =>
   withService(async (on) => {
     const { response } = await sent(on, "/?room=a%20b&tab=log&token=room_x%26y", HTML);
@@ -203,6 +225,8 @@ Deno.test("A token that was sent along goes behind the #, out of what is sent, k
     assert.equal(response.headers.get("Location"), "/?room=a+b&tab=log#token=room_x%26y");
     assert.equal(response.headers.get("Referrer-Policy"), "no-referrer");
     assert.equal(response.headers.get("Cache-Control"), "no-store");
+    const { response: roomless } = await sent(on, "/?token=room_x", HTML);
+    assert.deepEqual([roomless.status, roomless.headers.get("Location")], [303, "/#token=room_x"]);
     const { response: page } = await sent(on, "/?room=r", HTML);
     assert.equal(page.headers.get("Referrer-Policy"), "same-origin");
   }));
