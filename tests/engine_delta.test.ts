@@ -1,9 +1,11 @@
 /**
  * Following a room by `since`: whoever applies each delta to what it had holds what a whole read
- * shows. Random rooms with views, gates, timers, messages and grants; every kind of reader.
+ * shows, and whoever waits `since` is woken by whatever changed in that. Random rooms with views,
+ * gates, timers, messages, presence, disabled agents and grants; every kind of reader.
  */
 import "./seed.ts";
 import assert from "node:assert/strict";
+import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
 import {
   makeRoom,
@@ -12,6 +14,7 @@ import {
   startService,
   type TestRoom,
   type TestService,
+  turns,
 } from "./harness.ts";
 
 /** One thing that happens in the room. */
@@ -26,7 +29,16 @@ type Step =
   | { readonly do: "drop"; readonly scope: string; readonly key: string }
   | { readonly do: "view"; readonly id: string; readonly expr: number; readonly gated: boolean }
   | { readonly do: "unview"; readonly id: string }
-  | { readonly do: "action"; readonly id: string; readonly gate: number; readonly gated: boolean }
+  | {
+    readonly do: "action";
+    readonly id: string;
+    readonly gate: number;
+    readonly gated: boolean;
+    readonly scope: string;
+    readonly writes: boolean;
+  }
+  | { readonly do: "agent"; readonly who: string; readonly enabled: string | null }
+  | { readonly do: "status"; readonly status: string }
   | { readonly do: "unaction"; readonly id: string }
   | { readonly do: "invoke"; readonly id: string }
   | {
@@ -49,6 +61,9 @@ const EXPRS = [
   "messages.unclaimed",
   "agents.alice.value.name",
   "actions.x0._meta.invocations",
+  "agents.alice.value.status",
+  "state.keys()",
+  "contested(actions)",
 ];
 const GATES = [
   "true",
@@ -57,6 +72,7 @@ const GATES = [
   "messages.count > 2",
   "views.v0.value == 1",
   'self == "bob"',
+  'agents.alice.value.status == "busy"',
 ];
 const OPEN = "state._shared.gate.value == 1";
 
@@ -84,7 +100,15 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     id: fc.constantFrom("x0", "x1"),
     gate: fc.nat({ max: GATES.length - 1 }),
     gated: fc.boolean(),
+    scope: fc.constantFrom("_shared", "alice"),
+    writes: fc.boolean(),
   }),
+  fc.record({
+    do: fc.constant("agent" as const),
+    who: fc.constantFrom("alice", "alice", "bob"),
+    enabled: fc.constantFrom(null, "false", 'self != "bob"', OPEN),
+  }),
+  fc.record({ do: fc.constant("status" as const), status: fc.constantFrom("busy", "idle") }),
   fc.record({ do: fc.constant("unaction" as const), id: fc.constantFrom("x0", "x1") }),
   fc.record({ do: fc.constant("invoke" as const), id: fc.constantFrom("x0", "x1") }),
   fc.record({
@@ -115,6 +139,8 @@ class Player {
     private readonly on: TestService,
     private readonly room: TestRoom,
     private readonly clock: ManualClock,
+    /** Nobody but alice sees the actions that write. */
+    private readonly isQuiet = false,
   ) {}
 
   async take(step: Step): Promise<void> {
@@ -147,7 +173,8 @@ class Player {
         return void await run("_register_action", {
           id: step.id,
           if: GATES[step.gate],
-          writes: [],
+          scope: step.scope,
+          writes: step.writes ? [{ key: "c", value: 1 }] : [],
           ...(step.gated ? { enabled: OPEN } : {}),
         });
       case "unaction":
@@ -172,6 +199,13 @@ class Player {
           token: room.admin,
           body: { grants: step.grants },
         });
+      case "agent":
+        return void await on.call("PATCH", `/rooms/${room.id}/agents/${step.who}`, {
+          token: room.admin,
+          body: { enabled: step.enabled },
+        });
+      case "status":
+        return void await run("_set_status", { status: step.status });
       case "pass":
         return await this.clock.advance(step.ms);
     }
@@ -184,7 +218,12 @@ class Player {
     await on.invoke(
       room.id,
       "_register_action",
-      { id, scope: "alice", writes: [write] },
+      {
+        id,
+        scope: "alice",
+        writes: [write],
+        ...(this.isQuiet ? { enabled: 'self == "alice"' } : {}),
+      },
       room.admin,
     );
     await on.invoke(room.id, id, {}, room.agents["alice"]);
@@ -224,8 +263,9 @@ class Mirror {
     for (const [id, { value, _meta }] of Object.entries(body.views as Record<string, Body>)) {
       this.views.set(id, { value, error: _meta?.error?.code });
     }
-    for (const [id, { value }] of Object.entries(body.actions as Record<string, Body>)) {
-      this.actions.set(id, { available: value.available, reason: value.reason });
+    for (const [id, { value, _meta }] of Object.entries(body.actions as Record<string, Body>)) {
+      const { contested } = _meta;
+      this.actions.set(id, { available: value.available, reason: value.reason, contested });
     }
     for (const { seq, claimed_by, shown_at } of body.messages.recent) {
       this.messages.set(seq, { claimed_by: claimed_by ?? null, shown_at });
@@ -287,6 +327,61 @@ Deno.test("Deltas applied one after the other are what a whole read shows, to ev
           }
         }
         await mustVerify(on, room);
+      },
+    ),
+    RUNS,
+  );
+  await on.close();
+});
+
+/** Presence is no record: it wakes those only whose condition reads it. */
+function isOfRecords(each: Step): boolean {
+  if (each.do === "view") return !EXPRS[each.expr]!.includes("status");
+  if (each.do === "action") return !GATES[each.gate]!.includes("status");
+  return each.do !== "status";
+}
+
+Deno.test("Whoever waits since a record is woken by whatever a whole read shows of a change", async () => {
+  const clock = new ManualClock();
+  const on = await startService({ clock });
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(step.filter(isOfRecords), { minLength: 1, maxLength: 20 }),
+      async (steps) => {
+        const room = await makeRoom(on, ["alice", "bob"]);
+        const player = new Player(on, room, clock, true);
+        const tokens = [room.agents["alice"], room.agents["bob"], room.view, room.admin];
+        const look = async (token: string | undefined): Promise<Mirror> => {
+          const path = `/rooms/${room.id}/context?elision=none&peek=true&messages_limit=500`;
+          const mirror = new Mirror();
+          mirror.apply((await on.call("GET", path, { token })).body);
+          return mirror;
+        };
+        const sleep = async (token: string | undefined) => {
+          const stop = new AbortController();
+          const before = await look(token);
+          let isAwake = false;
+          const body = { since: before.seq, timeout: 55_000 };
+          const asked = { token, body, signal: stop.signal };
+          void on.call("POST", `/rooms/${room.id}/wait`, asked).then(
+            () => isAwake = true,
+            () => undefined,
+          );
+          return { token, before, stop, isAwake: () => isAwake };
+        };
+        for (const each of steps) {
+          const sleepers = await Promise.all(tokens.map(sleep));
+          await turns(12);
+          await player.take(each);
+          await turns(16);
+          for (const { token, before, stop, isAwake } of sleepers) {
+            const after = await look(token);
+            const isChanged = !isDeepStrictEqual(before.content, after.content);
+            const whose = ["alice", "bob", "view", "admin"][tokens.indexOf(token)];
+            if (isChanged) assert.ok(isAwake(), `${whose} after ${JSON.stringify(each)}`);
+            stop.abort();
+          }
+        }
       },
     ),
     RUNS,
