@@ -1,5 +1,4 @@
 /** Actions: the vocabulary of a room. Registered whole, replaced with a warning, listed with reasons. */
-import { z } from "zod";
 import { checkParams, checkWrite } from "./actions/check.ts";
 import { EXAMPLE, type Params, registerActionParams } from "./actions/schema.ts";
 import { type Acting, authorship } from "./auth.ts";
@@ -23,6 +22,7 @@ import {
   mustStayWithinLimits,
   standingOf,
 } from "./rules.ts";
+import { decideDeletion, type Deletable } from "./rules/deletion.ts";
 import { ownActor, rememberingAs } from "./rules/remembering.ts";
 import { callerEyes, Sight } from "./sight.ts";
 import { type Availability, availabilityOf } from "./sight/availability.ts";
@@ -240,43 +240,17 @@ export function decideDeleteAction(
   acting: Acting,
   raw: Json,
 ): Decision<JsonObject> {
-  const { hot, room, now } = moment;
-  const { id } = parseBody(z.strictObject({ id: z.string() }), raw, {
-    example: { id: "vote" },
-    at: "params",
-  });
-  const known = room.action(id);
-  if (!known) {
-    const caller = callerEyes(room, acting.agent, acting.seesAll);
-    throw actionNotFound(new Sight(hot, caller, now), id);
-  }
-  if (!hasAuthority(room, acting, known.scope)) throw actionOwned(id, known.scope);
-  const write: Write = {
-    scope: "_actions",
-    key: id,
-    op: "delete",
-    value: null,
-    revision: 0,
-    version: "",
-  };
-  return {
-    draft: {
-      ...authorship(acting, room),
-      kind: "invoke",
-      action: "_delete_action",
-      params: raw,
-      writes: [write],
-    },
-    reply: (record) => ({
-      invoked: true,
-      action: "_delete_action",
-      agent: acting.agent,
-      seq: record?.seq ?? room.head,
-      deleted: true,
-      id,
-    }),
-  };
+  return decideDeletion(DELETABLE, moment, acting, raw);
 }
+
+const DELETABLE: Deletable = {
+  scope: "_actions",
+  action: "_delete_action",
+  example: "vote",
+  find: (room, id) => room.action(id),
+  missing: (reader, id) => actionNotFound(reader, id),
+  owned: (id, scope) => actionOwned(id, scope),
+};
 
 /** `404 action_not_found` with the nearest names, as far as the reader sees them. */
 export function actionNotFound(reader: Sight, id: string): SyncError {

@@ -27,12 +27,13 @@ import {
   mustStayWithinLimits,
 } from "./rules.ts";
 import { canReadScope, isPrivateScope } from "./policy.ts";
+import { decideDeletion, type Deletable } from "./rules/deletion.ts";
 import { ownActor, rememberingAs } from "./rules/remembering.ts";
 import { callerEyes, Sight } from "./sight.ts";
 import { programOf } from "./sight/programs.ts";
 import { RENDER_TYPES, typeInstead } from "./surfaces.ts";
 import { arm } from "./timers.ts";
-import type { Json, Millis, ViewDefinition, Write } from "./types.ts";
+import type { Json, JsonObject, Millis, ViewDefinition, Write } from "./types.ts";
 
 /** Parameters of `_register_view`. */
 export const registerViewParams = z.strictObject({
@@ -276,41 +277,15 @@ export function decideDeleteView(
   moment: Moment,
   acting: Acting,
   raw: Json,
-): Decision<Record<string, Json>> {
-  const { hot, room, now } = moment;
-  const { id } = parseBody(z.strictObject({ id: z.string() }), raw, {
-    example: { id: "phase" },
-    at: "params",
-  });
-  const known = room.view(id);
-  if (!known) {
-    const caller = callerEyes(room, acting.agent, acting.seesAll);
-    throw viewNotFound(new Sight(hot, caller, now), id);
-  }
-  if (!hasAuthority(room, acting, known.scope)) throw viewOwned(id, known.scope);
-  const write: Write = {
-    scope: "_views",
-    key: id,
-    op: "delete",
-    value: null,
-    revision: 0,
-    version: "",
-  };
-  return {
-    draft: {
-      ...authorship(acting, room),
-      kind: "invoke",
-      action: "_delete_view",
-      params: raw,
-      writes: [write],
-    },
-    reply: (record) => ({
-      invoked: true,
-      action: "_delete_view",
-      agent: acting.agent,
-      seq: record?.seq ?? room.head,
-      deleted: true,
-      id,
-    }),
-  };
+): Decision<JsonObject> {
+  return decideDeletion(DELETABLE, moment, acting, raw);
 }
+
+const DELETABLE: Deletable = {
+  scope: "_views",
+  action: "_delete_view",
+  example: "phase",
+  find: (room, id) => room.view(id),
+  missing: (reader, id) => viewNotFound(reader, id),
+  owned: (id, scope) => viewOwned(id, scope),
+};
