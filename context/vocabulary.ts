@@ -2,17 +2,15 @@
 import type { Acting } from "../auth.ts";
 import { availabilityByParam } from "../actions.ts";
 import { modeOf, operandName } from "../actions/schema.ts";
-import { CelError } from "../cel.ts";
 import { BUILTINS } from "../builtins.ts";
 import type { HotRoom } from "../engine/hot.ts";
 import { AGENT_SILENT_MS } from "../limits.ts";
 import { isNewSince, literalTargets, splitCell } from "../room/changes.ts";
 import type { Room } from "../room.ts";
-import type { Sight } from "../sight.ts";
+import type { Sight, ViewResult } from "../sight.ts";
 import { availabilityOf } from "../sight/availability.ts";
 import { builtinMeta, metaOf } from "../sight/meta.ts";
-import { shownError } from "../sight/errors.ts";
-import { knownProgram, programOf } from "../sight/programs.ts";
+import { knownProgram } from "../sight/programs.ts";
 import { tierOf } from "../sight/scores.ts";
 import { typeInstead } from "../surfaces.ts";
 import { placeholdersIn } from "../templates.ts";
@@ -121,9 +119,19 @@ function showView(
     : raw;
   const _meta = metaOf(sight, "_views", id, entry, tier, score);
   const definition = sight.room.view(id)!;
-  if (result.error) _meta["error"] = shownError(sight, id, result.error);
+  if (result.error) _meta["error"] = shownError(sight, definition.scope, result.error);
   const detail = query.depth === "lean" ? {} : viewDetail(definition, result.value);
   return { value: tier === "elided" ? null : result.value, ...detail, _meta };
+}
+
+/** The failure of a view: its code, and more to who may read the scope that it looks into. */
+function shownError(
+  sight: Sight,
+  scope: string,
+  { code, message, hint }: NonNullable<ViewResult["error"]>,
+): JsonObject {
+  if (!sight.eyes.canRead(scope)) return { code };
+  return { code, message, ...(hint === undefined ? {} : { hint }) };
 }
 
 function viewDetail(definition: ViewDefinition, value: Json): JsonObject {
@@ -297,14 +305,8 @@ function readsSelf({ enabled, if: gate, result, writes }: ActionDefinition): boo
 }
 
 function namesSelf(source: unknown, place: "action" | "enabled"): boolean {
-  if (typeof source !== "string") return false;
-  try {
-    const { refs } = programOf(source, place);
-    return refs.some((ref) =>
-      ref.root === "self" || (ref.root === "state" && ref.path[0] === "self")
-    );
-  } catch (error) {
-    if (error instanceof CelError) return false;
-    throw error;
-  }
+  const program = typeof source === "string" ? knownProgram(source, place) : undefined;
+  return program?.refs.some(({ root, path }) =>
+    root === "self" || (root === "state" && path[0] === "self")
+  ) ?? false;
 }

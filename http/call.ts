@@ -145,12 +145,12 @@ export class Call {
     }
   }
 
-  /** Notes a sign of life of whoever acts, unless the call has been one; `filters` where ?agent= names no actor. */
-  async noteLife(filters: boolean, refusal?: unknown): Promise<void> {
+  /** Notes a sign of life of whoever acts, unless the call has been one; `isFiltered` where ?agent= is no name of theirs. */
+  async noteLife(isFiltered: boolean, refusal?: unknown): Promise<void> {
     const room = this.isAboutRoom ? this.param("id") : "";
     if (this.isAlive || room === "") return;
     try {
-      const named = filters ? undefined : this.agent;
+      const named = isFiltered ? undefined : this.agent;
       await noteLife(this.deps.engine, await this.principal(), room, named, refusal);
     } catch (error) {
       // A credential that opens nothing is nobody's.

@@ -7,7 +7,8 @@ import { gateFor, type GateState, mayKnowGate, seenBy, writersOf } from "../invo
 import type { Audience } from "../invoke/failures.ts";
 import { isPrivateScope } from "../policy.ts";
 import { actionEyes, type Sight } from "../sight.ts";
-import { compiled, stateReads } from "./reads.ts";
+import { knownProgram } from "../sight/programs.ts";
+import { stateReads } from "./reads.ts";
 
 /** Steps that one review may take in all. */
 const REVIEW_STEPS = 800_000;
@@ -62,7 +63,7 @@ export class Reach {
 
   private falseParts(caller: Sight, id: string): Program[] {
     const definition = this.sight.room.action(id)!;
-    const program = compiled(definition.if, "action");
+    const program = knownProgram(definition.if, "action");
     if (!program) return [];
     return this.falsePartsOf(
       program,
@@ -74,7 +75,7 @@ export class Reach {
   falsePartsOf(program: Program, sight: Sight): Program[] {
     try {
       const parts = explain(program, sight.env(this.#budget));
-      return parts.map((part) => compiled(part.expression, "action") ?? program);
+      return parts.map((part) => knownProgram(part.expression, "action") ?? program);
     } catch (error) {
       if (error instanceof CelError) return [program];
       throw error;
@@ -143,7 +144,7 @@ export class Reach {
 
   private canViewChange(id: string, stuck: ReadonlySet<string>, judged: Set<string>): boolean {
     const view = this.sight.room.view(id);
-    const program = compiled(view?.expr, "view");
+    const program = knownProgram(view?.expr, "view");
     // What was judged before could not change, or nothing else would be asked.
     if (!view || !program || judged.has(id)) return false;
     judged.add(id);
@@ -169,7 +170,7 @@ export class Reach {
       const view = root === "views" && typeof id === "string"
         ? this.sight.room.view(id)
         : undefined;
-      const program = compiled(view?.expr, "view");
+      const program = knownProgram(view?.expr, "view");
       if (!view || !program) continue;
       for (const { scope, key } of stateReads(program, view.scope)) {
         if (scope !== null) writersOf(this.sight.room, scope, key).forEach((w) => ids.add(w));

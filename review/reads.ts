@@ -1,7 +1,7 @@
 /** What the vocabulary of a room reads and writes, as far as its text tells. */
-import { CelError, type Place, type Program } from "../cel.ts";
+import type { Place, Program } from "../cel.ts";
 import type { Room } from "../room.ts";
-import { programOf } from "../sight/programs.ts";
+import { knownProgram } from "../sight/programs.ts";
 import { placeholdersIn } from "../templates.ts";
 import type { ActionDefinition, Json } from "../types.ts";
 
@@ -11,17 +11,6 @@ export interface StateRead {
   readonly key: string | null;
   /** The value is used, not only whether it is there. */
   readonly isUsed: boolean;
-}
-
-/** The program of a stored expression; undefined when it does not compile. */
-export function compiled(source: string | undefined, place: Place): Program | undefined {
-  if (source === undefined) return undefined;
-  try {
-    return programOf(source, place);
-  } catch (error) {
-    if (error instanceof CelError) return undefined;
-    throw error;
-  }
 }
 
 /** The state that a program reads; `own` is the scope behind `state.self`. */
@@ -47,7 +36,7 @@ export function expressionsOf(action: ActionDefinition): { field: string; progra
     sources.push([`writes[${i}].enabled`, write.enabled ?? undefined, "enabled"]);
   });
   return sources.flatMap(([field, source, place]) => {
-    const program = compiled(source, place);
+    const program = knownProgram(source, place);
     return program ? [{ field, program }] : [];
   });
 }
@@ -75,7 +64,9 @@ export function viewReaders(room: Room, conditions: readonly Program[]): Set<str
   for (const id of room.scopes.get("_views")?.keys() ?? []) {
     const view = room.view(id)!;
     programs.push(
-      ...[compiled(view.expr, "view"), compiled(view.enabled, "enabled")].flatMap((p) => p ?? []),
+      ...[knownProgram(view.expr, "view"), knownProgram(view.enabled, "enabled")].flatMap((p) =>
+        p ?? []
+      ),
     );
   }
   for (const id of room.scopes.get("_actions")?.keys() ?? []) {

@@ -46,6 +46,7 @@ const LOOK = [
   "SELECT uid, head, deleted_at FROM room WHERE g > :since",
   "SELECT room, agent, data FROM presence WHERE g > :since",
 ];
+
 /** The looks at one database. */
 export class Pulse {
   #since: number | undefined;

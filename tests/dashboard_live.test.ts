@@ -1,6 +1,8 @@
 /** The dashboard when things go wrong: outages, tokens that end, hidden tabs, hostile and very many values. */
 import assert from "node:assert/strict";
 import type { Page } from "playwright-core";
+import { PANELS } from "../frontend/room.ts";
+import { RENDER_TYPES } from "../surfaces.ts";
 import { giveAuthenticator } from "./chromium.ts";
 import { goTo, mustPassAxe, openBrowser, openTab, roomPath, serve } from "./dashboard_world.ts";
 
@@ -264,21 +266,7 @@ scenario("Hostile values stay values, in every panel", async () => {
   });
   await act("_send_message", { body: MARKUP, kind: "kind" });
   await act("_send_message", { body: { [MARKUP]: rtl } });
-  const types = [
-    "metric",
-    "markdown",
-    "feed",
-    "view-table",
-    "view-grid",
-    "array-table",
-    "action-bar",
-    "action-form",
-    "action-choice",
-    "watch",
-    "section",
-    "json",
-    "gauge",
-  ];
+  const types = [...RENDER_TYPES, "gauge"];
   const values = [
     "state._shared.markup.value",
     "state._shared.deep.value",
@@ -306,19 +294,7 @@ scenario("Hostile values stay values, in every panel", async () => {
     await act("_register_view", { id: `v${i}`, expr: values[i % values.length], render });
   }
   const tab = await openTab(browser, served, roomPath(id, token));
-  for (
-    const name of [
-      "Surfaces",
-      "State",
-      "Agents",
-      "Messages",
-      "Actions",
-      "Views",
-      "Log",
-      "Console",
-      "Timeline",
-    ]
-  ) {
+  for (const name of PANELS) {
     await goTo(tab.page, name);
     for (const summary of (await tab.page.locator("[role=tabpanel] summary").all()).slice(0, 6)) {
       await summary.click({ timeout: 500 }).catch(() => undefined);

@@ -3,6 +3,7 @@
 /** The dashboard on small screens, with names as long as they may be and lists longer than a screen. */
 import assert from "node:assert/strict";
 import type { Page } from "playwright-core";
+import { PANELS } from "../frontend/room.ts";
 import { goTo, openBrowser, openTab, roomPath, serve } from "./dashboard_world.ts";
 
 const served = await serve();
@@ -13,17 +14,6 @@ const ROOM = "r".repeat(128);
 const WORD = "w".repeat(3_000);
 /** One that wrote three keys of long names. */
 const LONGEST_RECORD = 19;
-const PANELS = [
-  "Surfaces",
-  "State",
-  "Agents",
-  "Messages",
-  "Actions",
-  "Views",
-  "Log",
-  "Console",
-  "Timeline",
-];
 
 /** A room in which whatever has a name or a text has a long one. */
 async function makeLong(): Promise<{ admin: string; agent: string }> {
